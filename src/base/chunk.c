@@ -28,6 +28,11 @@ static void collect(struct chunk_pool *p)
     }
 }
 
+void chunk_pool_trim(struct chunk_pool *p)
+{
+    collect(p);
+}
+
 void chunk_pool_fini(struct chunk_pool *p)
 {
     assert(atomic_load(&p->used_bytes) == 0);

@@ -36,6 +36,8 @@ void chunk_pool_fini(struct chunk_pool *p);
 /* A chunk with at least `cap` bytes of room and one reference, the caller's. NULL: memory is gone.
  * cap is at most 1 GiB. Owner thread only. */
 struct chunk *chunk_new(struct chunk_pool *p, size_t cap);
+/* Takes over what came back and gives what is more than `keep` to the heap; for a quiet moment. Owner only. */
+void chunk_pool_trim(struct chunk_pool *p);
 struct chunk *chunk_ref(struct chunk *c);
 /* Takes NULL. Any thread. */
 void chunk_unref(struct chunk *c);
