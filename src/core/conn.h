@@ -1,0 +1,63 @@
+/* A connection as the core knows it: one client, one protocol, no socket. */
+#ifndef COLOBUS_CORE_CONN_H
+#define COLOBUS_CORE_CONN_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/outq.h"
+#include "core/auth.h"
+#include "core/handle.h"
+
+struct shard;
+struct proto;
+
+enum { CONN_MAGIC = 0x434f4e4e };
+
+/* Owned by its shard; touched by that shard's thread only. Others refer to it by `handle`. */
+struct conn {
+    uint32_t magic;
+    struct shard *shard;
+    struct handle handle;
+    struct actor actor;            /* principal and virtual host of every operation */
+    const struct proto *proto;
+    void *proto_state;
+    const struct listener_info *listener;
+    const char *peer;              /* "127.0.0.1:51234" */
+    const char *local;             /* the address the client came in on */
+
+    struct outq out;               /* bytes to flush at the end of the turn */
+    struct list flush_link;        /* in shard->flush while `out` may have bytes to send */
+    struct list ready_link;        /* in shard->ready while it has input to look at */
+
+    /* Credits: taken when an operation is submitted, given back when it completes. No reading below zero. */
+    int32_t ops_left;
+    int64_t bytes_left;
+
+    bool closing;                  /* no more input; close when `out` is flushed */
+    bool aborted;                  /* close at once */
+    struct heap_node deadline;     /* tick(), in shard->conn_deadlines */
+    uint64_t bytes_in, bytes_out;
+};
+
+/* What a front end knows of the listener its client came in on. */
+struct listener_info {
+    const char *name;              /* "kafka" or the name given in the setting */
+    const char *bound;             /* address bound, with its real port */
+    const char *advertised_host;   /* NULL: the local address of each connection */
+    uint16_t advertised_port;      /* 0: the bound port */
+};
+
+/* Takes / gives credit for one operation holding `bytes` of memory. */
+void conn_take_credit(struct conn *c, size_t bytes);
+void conn_give_credit(struct conn *c, size_t bytes);
+bool conn_can_read(const struct conn *c);
+/* Output was appended: have it flushed this turn. Safe to call often. */
+void conn_wake_output(struct conn *c);
+/* Ends the connection after its output is flushed, with one log line that says why. */
+void conn_fail(struct conn *c, int err, const char *why);
+/* Ends the connection in good order. */
+void conn_finish(struct conn *c);
+/* When tick() is called next; UINT64_MAX: never. */
+void conn_set_deadline(struct conn *c, uint64_t deadline_mono_ns);
+
+#endif
