@@ -45,6 +45,8 @@ struct listener_info {
     const char *bound;             /* address bound, with its real port */
     const char *advertised_host;   /* NULL: the local address of each connection */
     uint16_t advertised_port;      /* 0: the bound port */
+    unsigned metrics_slot;         /* of METRICS_DIM_LISTENER */
+    const void *front;             /* what the front end needs to serve it, e.g. HTTP's struct http_server */
 };
 
 /* Takes / gives credit for one operation holding `bytes` of memory. */
