@@ -30,6 +30,7 @@ struct topic_config {
 struct topic_partition {
     uint64_t log_id;
     unsigned shard; /* owner */
+    int32_t leader_epoch; /* of its log; changes at recovery only, so replicas are filled in at start */
 };
 
 struct topic {
