@@ -1,4 +1,5 @@
-/* A shard: one event loop with its connections, logs, timers and mailbox. No shard touches another's state. */
+/* A shard: one event loop with its connections, logs, timers and mailbox. No shard touches another's state.
+ */
 #ifndef COLOBUS_CORE_SHARD_H
 #define COLOBUS_CORE_SHARD_H
 
@@ -15,12 +16,15 @@
 
 struct broker;
 struct compressor;
+struct conn;
 
 /* The parts of the turn that connections and listeners (proto/) fill in. */
 struct shard_hooks {
-    void (*input)(struct shard *s); /* feed what arrived to the front ends */
-    void (*flush)(struct shard *s); /* write what was queued */
-    void (*stop)(struct shard *s);  /* no new connections; finish the old ones */
+    void (*input)(struct shard *s);                /* feed what arrived to the front ends */
+    void (*flush)(struct shard *s);                /* write what was queued */
+    void (*stop)(struct shard *s);                 /* no new connections; finish the old ones */
+    void (*abort)(struct shard *s);                /* end every connection at once */
+    void (*tick)(struct shard *s, struct conn *c); /* a connection's deadline has come */
 };
 
 /* The turn, in this order: mailboxes, input, timers, journal submit, completions, flush.
@@ -33,21 +37,34 @@ struct shard {
     const struct config *config;
     const struct shard_hooks *hooks;
 
-    uint64_t now_ns;  /* sampled once per turn */
-    int64_t now_ms;   /* wall clock, sampled once per turn */
+    uint64_t now_ns; /* sampled once per turn */
+    int64_t now_ms;  /* wall clock, sampled once per turn */
 
     _Atomic(struct msg *) inbox; /* newest first; taken whole */
     struct heap timers;          /* struct shard_timer */
     struct handle_table conns;
-    struct list ready, flush;    /* of struct conn */
+    struct list ready, flush; /* of struct conn */
     struct heap conn_deadlines;
 
-    struct chunk_pool input_pool, output_pool, read_pool;
-    struct compressor *compressor; /* scratch of this shard */
+    struct chunk_pool input_pool, small_input_pool, output_pool, read_pool;
+    struct compressor *compressor;           /* scratch of this shard */
     struct map topics_by_name, topics_by_id; /* struct topic: this shard's replica */
-    struct map partitions;         /* log id -> struct partition, those that live here */
+    struct map partitions;                   /* log id -> struct partition, those that live here */
     struct metrics_shard *metrics;
 
+    struct msg_queue done; /* operations that came home: complete() in the completions phase */
+    struct list woken;     /* struct read_park: more is durable, look again */
+    struct list stalled;   /* struct space_wait: appends that got ERR_AGAIN, in order */
+    struct list graveyard; /* struct topic_node: freed at the end of the turn */
+    void *front;           /* of proto/front.c */
+
+    uint64_t log_second_ns; /* lines about peers in this second, see conn_fail() */
+    unsigned log_lines;
+    uint64_t trim_at_ns; /* idle memory is given back then */
+
+    bool submitted; /* this turn's group has gone to the journal: what is appended now waits for the next turn
+                     */
+    bool again;     /* take another turn at once */
     bool stopping;
 };
 
@@ -55,6 +72,26 @@ struct shard_timer {
     struct heap_node node;
     void (*fire)(struct shard *s, struct shard_timer *t);
 };
+
+/* Something that waits for room in the journal. Each is retried in order; ERR_AGAIN leaves it where it is. */
+struct space_wait {
+    struct list link;
+    /* err 0: try again, and return ERR_AGAIN to stay. Else: fail with err, the return value is ignored. */
+    int (*retry)(struct shard *s, struct space_wait *w, int err);
+};
+/* Joins the end of the queue. */
+void shard_wait_for_space(struct shard *s, struct space_wait *w);
+/* True if somebody waits: who comes later must wait behind, so that order is kept. */
+bool shard_is_stalled(const struct shard *s);
+/* store_events.space: retries, or fails all with err. */
+void shard_space(struct shard *s, int err);
+
+void shard_init(struct shard *s, struct broker *b, unsigned index);
+void shard_fini(struct shard *s);
+/* The turn; arg is the shard. */
+void shard_turn(void *arg);
+/* Something was appended to the journal: makes sure that a submit follows. */
+void shard_appended(struct shard *s);
 
 void shard_timer_set(struct shard *s, struct shard_timer *t, uint64_t deadline_mono_ns); /* moves it if set */
 void shard_timer_cancel(struct shard *s, struct shard_timer *t);
