@@ -15,7 +15,10 @@ enum journal_entry_type {
     JOURNAL_META = 2,  /* a command of the metadata log */
     JOURNAL_STATE = 3, /* a log's state; replaces all that is known of it but later entries */
     JOURNAL_START = 4, /* a log's start offset moved: base is the new one, no body */
+    JOURNAL_MARK = 5,  /* the broker started (base 1) or stopped cleanly (base 2); no body */
 };
+
+enum { JOURNAL_MARK_STARTED = 1, JOURNAL_MARK_STOPPED = 2 };
 
 enum journal_entry_flags {
     JOURNAL_COPIED = 1,  /* carried forward unchanged when its file was recycled */
@@ -39,6 +42,7 @@ struct journal_group {
     struct journal_entry *entries;
     uint32_t count, cap;
     uint64_t body_bytes;
+    uint64_t admitted;              /* set aside by admit(), given back when written */
     uint64_t submitted_ns;          /* for the commit latency */
     uint64_t lsn;                   /* set by the journal before done() */
     int err;                        /* 0, or why it is not durable; then nothing later is either */
@@ -85,8 +89,14 @@ struct journal_ops {
 
 struct journal {
     const struct journal_ops *ops;
+    uint64_t max_group_bytes;
     struct journal_stats stats;
 };
+
+/* What one group may hold, so that it fits any file: the submitter starts a new one before it goes over. */
+uint64_t journal_max_group_bytes(const struct journal *j);
+/* Bytes that an entry with this body takes, as admit() counts them. */
+uint64_t journal_entry_bytes(uint64_t body_len);
 
 /* Called by the journal on its own thread. */
 struct journal_events {

@@ -40,7 +40,8 @@ void log_set_config(struct log *l, const struct log_config *cfg);
  * or the reason why it is not durable (then the broker is failing). Never called from inside log_wait(). */
 struct store_wait {
     void (*done)(struct store_wait *w, int err);
-    struct store_wait *next;
+    struct store_wait *next; /* the store's, like the next */
+    uint64_t until;
 };
 
 /* done() comes when all that was appended to this log (fsync: to its shard) up to now is durable. */
