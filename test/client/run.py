@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Runs real clients against a broker: one of ours, started here, or any at --bootstrap."""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+
+import envs  # noqa: E402
+from harness.broker import Broker, BrokerError  # noqa: E402
+
+LIMIT_S = 300  # for one client program
+
+
+def plain(program):
+    return lambda: [sys.executable, os.path.join(HERE, program)]
+
+
+def with_tool(tool, program):
+    def command():
+        if not shutil.which(tool):
+            raise envs.Missing(f"no {tool}")
+        return [sys.executable, os.path.join(HERE, program)]
+    return command
+
+
+def in_venv(env, program):
+    return lambda: [envs.python_env(env), os.path.join(HERE, program)]
+
+
+def java(version):
+    return lambda: ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+                    "-cp", envs.java_classpath(version), "colobus.client.Main"]
+
+
+CLIENTS = {
+    "raw": plain("raw.py"),
+    "kcat": with_tool("kcat", "kcat.py"),
+    "kafka-python-2.0.2": in_venv("kafka-python-2.0.2", "kafka_python.py"),
+    "kafka-python-3.0.12": in_venv("kafka-python-3.0.12", "kafka_python.py"),
+    "confluent-kafka": in_venv("confluent-kafka", "confluent.py"),
+    "java-3.9.1": java("3.9.1"),
+    "java-4.1.1": java("4.1.1"),
+}
+
+
+class Target:
+    """The broker under test; restarted if a client managed to kill it, which counts as a failure."""
+
+    def __init__(self, options):
+        self.options = options
+        self.broker = None
+        self.failed = 0
+        self.passed = 0
+
+    def arguments(self):
+        if self.options.bootstrap:
+            http = ["--http", self.options.http] if self.options.http else []
+            return ["--bootstrap", self.options.bootstrap, "--external"] + http
+        if self.broker is None:
+            self.broker = Broker(self.options.binary, shards=self.options.shards, settings=self.options.settings,
+                                 wrap=self.options.wrap, env=self.options.broker_env)
+            self.broker.start()
+        return ["--bootstrap", self.broker.bootstrap, "--http", self.broker.http_address]
+
+    def result(self, good, name, details=""):
+        for line in details.splitlines():
+            print(f"# {line}")
+        self.passed += good
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} - {name}", flush=True)
+
+    def check_alive(self, client):
+        if self.broker is None or self.broker.alive():
+            return
+        code = self.broker.process.returncode
+        self.result(False, f"broker lives through {client}", f"exit code {code}\n{self.broker.log_tail()}")
+        self.broker.close()
+        self.broker = None
+
+    def finish(self):
+        if self.broker is None:
+            return
+        try:
+            code = self.broker.stop()
+            self.result(code == 0, "broker exits 0 on SIGTERM", f"exit code {code}" if code else "")
+        except BrokerError as error:
+            self.result(False, "broker exits 0 on SIGTERM", str(error))
+        complaints = self.broker.complaints()
+        self.result(not complaints, "no complaint of a sanitizer or assertion in the log", "\n".join(complaints[:40]))
+        self.broker.close()
+
+
+def run_client(name, command, target):
+    """Runs one client program, passing on its TAP lines; True if all its scenarios passed."""
+    environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), CLIENT=name, PYTHONUNBUFFERED="1",
+                       PYTHONDONTWRITEBYTECODE="1")
+    arguments = target.arguments() + (["--only", target.options.only] if target.options.only else [])
+    process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                               env=environment, start_new_session=True)
+    limit = threading.Timer(LIMIT_S, lambda: os.killpg(process.pid, signal.SIGKILL))
+    limit.start()
+    results = 0
+    try:
+        for line in process.stdout:
+            results += line.startswith(("ok ", "not ok "))
+            target.failed += line.startswith("not ok ")
+            target.passed += line.startswith("ok ") and "# SKIP" not in line
+            print(line, end="", flush=True)
+        code = process.wait()
+    finally:
+        limit.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if code not in (0, 1) or not results:
+        target.result(False, f"{name}: the program runs to its end", f"exit code {code}")
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="./dev client", description=__doc__)
+    parser.add_argument("clients", nargs="*", help="names, or beginnings of names; default: all")
+    parser.add_argument("--list", action="store_true", help="print the names")
+    parser.add_argument("--prepare", action="store_true", help="only install the clients' own dependencies")
+    parser.add_argument("--bootstrap", help="test the broker at HOST:PORT instead of starting ours")
+    parser.add_argument("--http", help="its management port, HOST:PORT")
+    parser.add_argument("--shards", type=int, default=1, help="shards of our broker")
+    parser.add_argument("--binary", help="path of colobus; default build/colobus")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for our broker")
+    parser.add_argument("--broker-env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--wrap", default="", help="command put before colobus")
+    parser.add_argument("--only", default="", help="only scenarios whose name contains this")
+    parser.add_argument("--strict", action="store_true", default=bool(os.environ.get("CI")),
+                        help="a client that can't run is a failure (default if CI is set)")
+    options = parser.parse_args()
+    options.settings = dict(pair.split("=", 1) for pair in options.set)
+    options.broker_env = dict(pair.split("=", 1) for pair in options.broker_env)
+    options.wrap = options.wrap.split()
+    return options
+
+
+def chosen(names):
+    if not names:
+        return list(CLIENTS)
+    found = [client for client in CLIENTS if any(client.startswith(name) for name in names)]
+    unknown = [name for name in names if not any(client.startswith(name) for client in CLIENTS)]
+    if unknown:
+        sys.exit(f"no client {', '.join(unknown)}; there are {', '.join(CLIENTS)}")
+    return found
+
+
+def main():
+    options = parse()
+    if options.list:
+        print("\n".join(CLIENTS))
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    target = Target(options)
+    for name in chosen(options.clients):
+        try:
+            command = CLIENTS[name]()
+        except (envs.Missing, subprocess.TimeoutExpired) as reason:
+            if options.strict:
+                target.result(False, f"{name} can run", str(reason))
+            else:
+                print(f"ok - {name} # SKIP {reason}", flush=True)
+            continue
+        if options.prepare:
+            target.result(True, f"{name} is prepared")
+            continue
+        try:
+            run_client(name, command, target)
+        except BrokerError as error:
+            target.result(False, f"broker starts for {name}", str(error))
+            break
+        target.check_alive(name)
+    target.finish()
+    print(f"# clients: {target.passed} scenarios passed, {target.failed} failed", flush=True)
+    return 1 if target.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
