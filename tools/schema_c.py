@@ -19,8 +19,11 @@ def fold(line):
     if len(line) <= WIDTH:
         return [line]
     margin = len(line) - len(line.lstrip())
-    ends = [m.end() for m in re.finditer(r', | \+ | = | && |\(', line) if margin < m.end() <= WIDTH]
-    if not ends:
+    for separator in r', | \+ | = | && ', r'\(':
+        ends = [m.end() for m in re.finditer(separator, line) if margin < m.end() <= WIDTH]
+        if ends:
+            break
+    else:
         return [line]
     at = ends[-1]
     return [line[:at].rstrip()] + fold(' ' * (margin + 8) + line[at:])
