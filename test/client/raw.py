@@ -173,7 +173,7 @@ def garbage(ctx):
                     conn.send_raw(rng.randbytes(length))
                 except OSError:
                     pass  # closed while we were still sending
-    for foreign in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"AMQP\0\0\x09\x01", b"\x16\x03\x01\x02\0\x01\0\x01\xfc"):
+    for foreign in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"AMQP\0\0\x09\x01", b"\x16\x03\x01\x02\0\x01\0\x01\xfc"):
         with ctx.connect() as conn:
             conn.send_raw(foreign + rng.randbytes(64))
     still_serves(ctx)
@@ -348,7 +348,7 @@ def http_garbage(ctx):
 @scenario("pipelined HTTP requests are answered in order")
 def http_pipeline(ctx):
     host, port = http_address(ctx).rsplit(":", 1)
-    request = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
+    request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
     with socket.create_connection((host, int(port)), timeout=5) as sock:
         sock.sendall(request % (b"/healthz", b"") + request % (b"/nothing", b"")
                      + request % (b"/healthz", b"Connection: close\r\n"))
