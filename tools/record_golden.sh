@@ -9,4 +9,5 @@ python3 tools/schema_gen.py --list schema/kafka/*.schema >"$scratch/messages"
 rm -f test/golden/kafka/*.golden
 mvn -q -B -f test/golden/java/pom.xml "-Dgolden.target=$scratch/target" compile exec:java \
     -Dexec.mainClass=RecordGolden "-Dexec.args=$scratch/messages $PWD/test/golden/kafka"
+python3 tools/golden_seeds.py
 ls -l test/golden/kafka

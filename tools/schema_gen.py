@@ -12,8 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-import schema_lang
-from schema_c import CodeWriter
+sys.dont_write_bytecode = True  # a build leaves nothing in the source tree
+import schema_lang  # noqa: E402
+from schema_c import CodeWriter  # noqa: E402
 
 
 def list_messages(schemas):

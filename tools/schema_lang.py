@@ -145,8 +145,14 @@ class Parser:
                 self.line(len(line) - len(line.lstrip()), line.split())
             except (SchemaError, ValueError, IndexError) as e:
                 raise SchemaError(f'{self.schema.path}:{number}: {e}') from None
-        for message in self.schema.messages:
-            check(message)
+        try:
+            for api in self.schema.apis:
+                if api.key is None or api.versions is None:
+                    raise SchemaError(f'api {api.name}: no key or no versions')
+            for message in self.schema.messages:
+                check(message)
+        except SchemaError as e:
+            raise SchemaError(f'{self.schema.path}: {e}') from None
         return self.schema
 
     def line(self, indent, words):

@@ -56,6 +56,8 @@ static struct decoded *decode(const struct golden_sample *s, struct span bytes)
 {
     static struct decoded d;
     const struct wire_message *type = find_message(s->message);
+    if (s->version < type->min || s->version > type->max)
+        fail_msg("%s version %d is recorded, but not in the schema", s->message, s->version);
     arena_init(&d.arena);
     d.m = arena_alloc(&d.arena, type->size);
     reader_init(&d.r, bytes, &d.arena);
