@@ -11,7 +11,6 @@ static void make_ready(struct conn *c)
 {
     if (!list_linked(&c->ready_link))
         list_add_tail(&c->shard->ready, &c->ready_link);
-    c->shard->again = true;
 }
 
 void conn_take_credit(struct conn *c, size_t bytes)
@@ -62,7 +61,8 @@ void conn_fail(struct conn *c, int err, const char *why)
     assert(c->magic == CONN_MAGIC);
     if (c->closing || c->aborted)
         return;
-    metrics_add_at(c->shard->metrics, METRIC_CONNECTIONS_FAILED, c->listener ? c->listener->slot : 0, 1);
+    metrics_add_at(c->shard->metrics, METRIC_CONNECTIONS_FAILED, c->listener ? c->listener->metrics_slot : 0,
+                   1);
     if (may_log(c->shard))
         say_warn(c->listener ? c->listener->name : "conn", "connection failed",
                  "peer=%s reason=\"%s\" error=%s", c->peer, why, err_name(err));
@@ -73,14 +73,12 @@ void conn_finish(struct conn *c)
 {
     c->closing = true;
     conn_wake_output(c);
-    c->shard->again = true;
 }
 
 void conn_abort(struct conn *c)
 {
     c->aborted = true;
     conn_wake_output(c);
-    c->shard->again = true;
 }
 
 void conn_set_deadline(struct conn *c, uint64_t deadline_mono_ns)

@@ -109,8 +109,6 @@ static void completions(struct shard *s)
         struct op *op = container_of(m, struct op, msg);
         op->complete(handle_get(&s->conns, op->conn), op);
     }
-    if (s->done.head)
-        s->again = true;
 }
 
 static void trim(struct shard *s)
@@ -127,6 +125,12 @@ static void sample_time(struct shard *s)
 {
     s->now_ns = os_mono_ns();
     s->now_ms = os_wall_ms();
+}
+
+/* Left over from late phases, or by bounds on the work of one turn. */
+static bool has_work(const struct shard *s)
+{
+    return s->done.head || !list_empty(&s->woken) || !list_empty(&s->ready) || !list_empty(&s->flush);
 }
 
 void shard_turn(void *arg)
@@ -148,7 +152,7 @@ void shard_turn(void *arg)
     if (s->now_ns >= s->trim_at_ns)
         trim(s);
     broker_turn_ended(s);
-    if (s->again)
+    if (s->again || has_work(s))
         os_loop_wake(s->loop);
     set_alarm(s);
     metrics_observe(s->metrics, METRIC_TURN_TIME, (os_mono_ns() - s->now_ns) / 1000);
