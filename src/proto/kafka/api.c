@@ -1,7 +1,7 @@
 #include "proto/kafka/api.h"
 
 #include "core/metrics.h"
-#include "kafka_wire.gen.h"
+#include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/errors.h"
 #include "proto/kafka/kafka.h"
 

@@ -1,4 +1,5 @@
-/* The APIs this front end serves: one row each, from which ApiVersions answers and requests are dispatched. */
+/* The APIs this front end serves: one row each, from which ApiVersions answers and requests are dispatched.
+ */
 #ifndef COLOBUS_PROTO_KAFKA_API_H
 #define COLOBUS_PROTO_KAFKA_API_H
 

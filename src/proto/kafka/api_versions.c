@@ -1,5 +1,6 @@
-/* ApiVersions: which requests are served, in which versions. The first request of a connection (KIP-35, KIP-511). */
-#include "kafka_wire.gen.h"
+/* ApiVersions: which requests are served, in which versions. The first request of a connection (KIP-35,
+ * KIP-511). */
+#include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/request.h"
 
 static bool is_alnum(uint8_t c)

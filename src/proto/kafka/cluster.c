@@ -1,8 +1,8 @@
 #include "proto/kafka/cluster.h"
 
-#include <assert.h>
-
 #include "base/err.h"
+#include "core/broker.h"
+#include "proto/kafka/conn.h"
 
 int32_t kafka_broker_id(const struct kafka_request *r)
 {
@@ -11,7 +11,7 @@ int32_t kafka_broker_id(const struct kafka_request *r)
 
 struct span kafka_cluster_id(const struct kafka_request *r)
 {
-    return span_str(kafka_config(r)->kafka_cluster_id);
+    return span_str(r->shard->broker->cluster_id);
 }
 
 /* Splits "127.0.0.1:9092" or "[::1]:9092" at its last colon; without one, port is 0. */

@@ -15,7 +15,8 @@ static struct kafka_conn *kafka_conn_of(void *state)
     return kc;
 }
 
-/* ---- deadlines ------------------------------------------------------------------------------------------ */
+/* ---- deadlines ------------------------------------------------------------------------------------------
+ */
 
 static uint64_t silence_ms(const struct kafka_conn *kc)
 {
@@ -75,7 +76,8 @@ static void kafka_conn_tick(struct conn *c, void *state, uint64_t now_mono_ns)
     arm(kc);
 }
 
-/* ---- requests and answers ------------------------------------------------------------------------------- */
+/* ---- requests and answers -------------------------------------------------------------------------------
+ */
 
 void kafka_conn_advance(struct kafka_conn *kc)
 {
@@ -109,7 +111,8 @@ static int64_t frame_bytes(struct kafka_conn *kc, struct span input)
         return 0;
     int32_t len = length_of(input.ptr);
     if (len < KAFKA_MIN_HEADER_BYTES) {
-        kafka_request_poison(kc, ERR_INVALID, "a request is shorter than its header: not the Kafka protocol?");
+        kafka_request_poison(kc, ERR_INVALID,
+                             "a request is shorter than its header: not the Kafka protocol?");
         return ERR_INVALID;
     }
     if ((uint64_t)len > kc->conn->shard->config->kafka_max_request_bytes) {

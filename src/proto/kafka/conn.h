@@ -17,7 +17,8 @@ enum {
  *
  * 1. `requests` holds every request that is not answered yet, in the order of arrival.
  * 2. Only the answer of the first is ever written to conn->out; others keep theirs until they are first.
- * 3. After `poisoned` nothing is read any more: the last of `requests` ends the connection when it is first. */
+ * 3. After `poisoned` nothing is read any more: the last of `requests` ends the connection when it is first.
+ */
 struct kafka_conn {
     uint32_t magic;
     struct conn *conn;

@@ -1,6 +1,6 @@
 /* DeleteRecords: moves the start of partitions forward (KIP-107). */
 #include "base/err.h"
-#include "kafka_wire.gen.h"
+#include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/cluster.h"
 #include "proto/kafka/spread.h"
 
@@ -17,7 +17,8 @@ struct delete_records {
     struct kafka_spread spread;
 };
 
-/* Partition.deleteRecordsOnLeader(): only of topics whose records may be deleted; -1 is the high watermark. */
+/* Partition.deleteRecordsOnLeader(): only of topics whose records may be deleted; -1 is the high watermark.
+ */
 static int check(const struct topic *t, const struct kafka_delete_records_request_partition *in,
                  const struct topic_partition **ret_partition)
 {

@@ -1,5 +1,5 @@
 /* DescribeCluster: the cluster id, its broker and its controller (KIP-700, KIP-919). */
-#include "kafka_wire.gen.h"
+#include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/cluster.h"
 
 enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
@@ -9,8 +9,9 @@ static int check_endpoint(struct kafka_request *r, int type, const char **ret_me
     if (type == ENDPOINT_BROKERS)
         return KAFKA_NONE;
     if (type == ENDPOINT_CONTROLLERS) {
-        *ret_message = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type "
-                       "CONTROLLER";
+        *ret_message =
+            "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type "
+            "CONTROLLER";
         return KAFKA_MISMATCHED_ENDPOINT_TYPE;
     }
     *ret_message = arena_printf(&r->arena, "Unsupported endpoint type %d", type);

@@ -4,14 +4,15 @@
 
 #include <stdint.h>
 
-/* One row per code that this front end sends: X(NAME, code, text). The texts are those of Kafka's Errors.java,
- * for error_message fields. */
+/* One row per code that this front end sends: X(NAME, code, text). The texts are those of Kafka's
+ * Errors.java, for error_message fields. */
 #define KAFKA_ERRORS(X)                                                                                      \
     X(UNKNOWN_SERVER_ERROR, -1, "The server experienced an unexpected error when processing the request.")   \
     X(NONE, 0, "")                                                                                           \
-    X(OFFSET_OUT_OF_RANGE, 1, "The requested offset is not within the range of offsets maintained by the server.") \
+    X(OFFSET_OUT_OF_RANGE, 1,                                                                                \
+      "The requested offset is not within the range of offsets maintained by the server.")                   \
     X(CORRUPT_MESSAGE, 2,                                                                                    \
-      "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted "     \
+      "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted "    \
       "topic, or is otherwise corrupt.")                                                                     \
     X(UNKNOWN_TOPIC_OR_PARTITION, 3, "This server does not host this topic-partition.")                      \
     X(LEADER_NOT_AVAILABLE, 5,                                                                               \
@@ -45,14 +46,12 @@
       "This exception is raised by the broker if it could not locate the producer metadata associated with " \
       "the producerId in question.")                                                                         \
     X(FETCH_SESSION_ID_NOT_FOUND, 70, "The fetch session ID was not found.")                                 \
-    X(FENCED_LEADER_EPOCH, 74,                                                                               \
-      "The leader epoch in the request is older than the epoch on the broker.")                              \
-    X(UNKNOWN_LEADER_EPOCH, 75,                                                                              \
-      "The leader epoch in the request is newer than the epoch on the broker.")                              \
-    X(UNSUPPORTED_COMPRESSION_TYPE, 76, "The requesting client does not support the compression type of "    \
-                                        "given partition.")                                                  \
-    X(INVALID_RECORD, 87,                                                                                    \
-      "This record has failed the validation on broker and hence will be rejected.")                         \
+    X(FENCED_LEADER_EPOCH, 74, "The leader epoch in the request is older than the epoch on the broker.")     \
+    X(UNKNOWN_LEADER_EPOCH, 75, "The leader epoch in the request is newer than the epoch on the broker.")    \
+    X(UNSUPPORTED_COMPRESSION_TYPE, 76,                                                                      \
+      "The requesting client does not support the compression type of "                                      \
+      "given partition.")                                                                                    \
+    X(INVALID_RECORD, 87, "This record has failed the validation on broker and hence will be rejected.")     \
     X(UNKNOWN_TOPIC_ID, 100, "This server does not host this topic ID.")                                     \
     X(MISMATCHED_ENDPOINT_TYPE, 114, "The request was sent to an endpoint of the wrong type.")               \
     X(UNSUPPORTED_ENDPOINT_TYPE, 115, "This endpoint type is not supported yet.")

@@ -1,6 +1,6 @@
 /* InitProducerId: gives an idempotent producer its id (KIP-98). Transactional producers are refused. */
 #include "base/err.h"
-#include "kafka_wire.gen.h"
+#include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/request.h"
 
 static void producer_id_done(struct conn *c, struct op *op)

@@ -1,6 +1,6 @@
 /* ListOffsets: offsets by timestamp, the earliest and the latest included. */
 #include "base/err.h"
-#include "kafka_wire.gen.h"
+#include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/cluster.h"
 #include "proto/kafka/spread.h"
 

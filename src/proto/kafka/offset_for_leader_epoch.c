@@ -1,6 +1,7 @@
-/* OffsetForLeaderEpoch: where a leader epoch ended, so that a reader notices that its log was cut (KIP-320). */
+/* OffsetForLeaderEpoch: where a leader epoch ended, so that a reader notices that its log was cut (KIP-320).
+ */
 #include "base/err.h"
-#include "kafka_wire.gen.h"
+#include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/cluster.h"
 #include "proto/kafka/spread.h"
 
