@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/date.h"
 #include "base/err.h"
 #include "core/shard.h"
 #include "proto/http/state.h"
@@ -43,28 +44,13 @@ const char *http_reason(int status)
     return "Unknown";
 }
 
-/* Days since 1970-01-01 to the civil date, as H. Hinnant's chrono-compatible algorithms do it. */
-static void civil(int64_t days, int *ret_year, int *ret_month, int *ret_day)
-{
-    days += 719468;
-    int64_t era = days / 146097, doe = days - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    *ret_day = (int)(doy - (153 * mp + 2) / 5 + 1);
-    *ret_month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    *ret_year = (int)(yoe + era * 400 + (*ret_month <= 2));
-}
-
 void http_date(int64_t unix_ms, char ret_text[HTTP_DATE_BYTES])
 {
-    static const char days[] = "ThuFriSatSunMonTueWed", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int64_t s = unix_ms > 0 ? unix_ms / 1000 : 0;
-    int64_t day = s / 86400 % 2932897; /* within year 9999 */
-    int y, m, d, rest = (int)(s % 86400);
-    civil(day, &y, &m, &d);
-    char text[64];
-    snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + day % 7 * 3, d,
-             months + (m - 1) * 3, y, rest / 3600, rest / 60 % 60, rest % 60);
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    struct date d = date_of(unix_ms);
+    char text[96];
+    snprintf(text, sizeof(text), "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + d.weekday * 3, d.day,
+             months + (d.month - 1) * 3, d.year, d.hour, d.minute, d.second);
     memcpy(ret_text, text, HTTP_DATE_BYTES - 1);
     ret_text[HTTP_DATE_BYTES - 1] = 0;
 }
