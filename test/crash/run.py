@@ -81,6 +81,7 @@ def main():
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--binary", help="path of colobus; default build/colobus")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--disk-mb", type=int, default=256, help="size of the disk that is filled")
     parser.add_argument("--keep", metavar="DIR", help="where the data goes if the kill loop fails")
     parser.add_argument("--strict", action="store_true", default=bool(os.environ.get("CI")))
     options = parser.parse_args()

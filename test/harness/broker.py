@@ -38,6 +38,14 @@ def free_port():
     raise BrokerError("no free port between 20000 and 32000")
 
 
+def parent_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return int(stat.read().rsplit(")", 1)[1].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 class Broker:
     """One broker process at a time on one data directory. Use as a context manager: leaving kills it and
     removes the directory if it was made here."""
@@ -107,11 +115,12 @@ class Broker:
         return self.process is not None and self.process.poll() is None
 
     def pid(self):
-        """The broker's own pid, also under strace."""
-        if not self.wrap:
-            return self.process.pid
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as children:
-            return int((children.read().split() or [self.process.pid])[0])
+        """The broker's own pid, also under strace (other wrappers are expected to exec)."""
+        if self.wrap[:1] == ["strace"]:
+            for entry in filter(str.isdigit, os.listdir("/proc")):
+                if parent_of(entry) == self.process.pid:
+                    return int(entry)
+        return self.process.pid
 
     def kill9(self):
         """SIGKILL, and waits until the process is gone."""
