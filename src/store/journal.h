@@ -66,6 +66,7 @@ struct journal_replay_entry {
 
 struct journal_stats {
     _Atomic uint64_t commits, groups, entries, bytes, sync_ns, files, free_bytes;
+    atomic_bool refused; /* the disk is full: publishers are refused */
 };
 
 struct journal_ops {

@@ -281,7 +281,7 @@ static int start(struct journal *base)
             err = journal_space_make_spare(j, false);
     }
     if (err == ERR_NO_SPACE && j->live_count) { /* start all the same: readers and deletes can work */
-        atomic_store(&j->no_space, true);
+        atomic_store(&j->base.stats.refused, true);
         err = 0;
     }
     if (!err)

@@ -40,7 +40,6 @@ struct journal_file {
     _Atomic uint64_t drop_lsn;
     _Atomic int64_t capacity, reserved;    /* bytes that can be admitted, bytes that were */
     atomic_bool wanted;                    /* somebody was refused: tell when there is room */
-    atomic_bool no_space;                  /* preparing a file failed for want of space */
     _Atomic int prepared;                  /* 0 nothing, 1 a spare is ready, < 0 an error */
     struct os_job work;
 

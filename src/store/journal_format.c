@@ -119,7 +119,7 @@ void journal_group_encode(struct journal_group_header *h, uint8_t *dir)
     le_put_u32(dir + 4, h->dir_crc);
 }
 
-int journal_group_decode(const uint8_t *b, uint64_t salt, uint64_t lsn, uint64_t room,
+int journal_group_decode(const uint8_t b[JOURNAL_GROUP_HEADER_BYTES], uint64_t salt, uint64_t lsn, uint64_t room,
                          struct journal_group_header *ret)
 {
     if (le_u32(b) != GROUP_MAGIC || le_u64(b + 8) != salt || le_u64(b + 16) != lsn)

@@ -283,7 +283,7 @@ int journal_space_admit(struct journal_file *j, uint64_t bytes, bool internal)
     if (taken + keep <= atomic_load(&j->capacity))
         return 0;
     atomic_fetch_sub(&j->reserved, (int64_t)bytes);
-    if (atomic_load(&j->no_space))
+    if (atomic_load(&j->base.stats.refused))
         return ERR_NO_SPACE;
     if (!atomic_exchange(&j->wanted, true))
         journal_file_kick(j);
@@ -346,11 +346,11 @@ static void take_prepared(struct journal_file *j)
     j->preparing = false;
     if (result == 1) {
         add_spare(j, j->prepare_no);
-        if (atomic_exchange(&j->no_space, false))
+        if (atomic_exchange(&j->base.stats.refused, false))
             say_info("journal", "there is space on the disk again, publishers go on", "");
     } else if (result == ERR_NO_SPACE) {
         j->retry_at_ns = os_mono_ns() + RETRY_NS;
-        if (!atomic_exchange(&j->no_space, true))
+        if (!atomic_exchange(&j->base.stats.refused, true))
             say_error("journal", "no space left on the disk: publishers are refused until there is", "");
         j->opt.events.space(j->opt.events.arg); /* who waits must hear it */
     } else {
@@ -393,7 +393,7 @@ void journal_space_work(struct journal_file *j)
     ask_recycling(j);
     journal_space_count(j);
     int64_t left = atomic_load(&j->capacity) - atomic_load(&j->reserved);
-    if (left > (int64_t)usable(j) && atomic_exchange(&j->wanted, false))
+    if (left > (int64_t)(usable(j) + slack(j)) && atomic_exchange(&j->wanted, false))
         j->opt.events.space(j->opt.events.arg);
     else if (j->queue && j->spare_count)
         journal_file_kick(j); /* groups waited for a spare */

@@ -1,0 +1,458 @@
+/* Recovery: what the journal and the state entries together say of each log.
+ *
+ * One pass over the journal collects, per log, its newest state and where its entries stand. Each log that the
+ * metadata names is then rebuilt: state first, segments cut to the lengths it vouches for, entries above on
+ * top. Copies carried forward may stand after newer entries, so entries are sorted by offset; doubles (a copy
+ * and its original) are skipped; a gap or a damaged body quarantines the log. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "store/log_impl.h"
+
+struct found_entry {
+    uint64_t base, body_at, lsn;
+    uint32_t len;
+    bool ok;
+};
+
+struct found_log {
+    uint64_t id;
+    struct found_entry *entries;
+    size_t count, cap;
+    uint8_t *state;
+    size_t state_len;
+    uint64_t state_lsn, state_as_of;
+    bool state_spilled, state_ok, has_state;
+    uint64_t start, start_lsn; /* the furthest START entry, the oldest lsn that is above the state */
+};
+
+struct found_command {
+    uint64_t seq, lsn;
+    uint8_t *bytes;
+    uint32_t len;
+};
+
+struct recovery {
+    struct map logs; /* id -> struct found_log */
+    struct found_command *commands;
+    size_t command_count, command_cap;
+    uint8_t *snapshot;
+    size_t snapshot_len;
+    uint64_t snapshot_seq, snapshot_lsn;
+    bool has_snapshot, damaged_meta, ends_clean, any;
+    uint64_t entries;
+};
+
+/* ---- collecting ---- */
+
+static struct found_log *found(struct recovery *rec, uint64_t id)
+{
+    struct found_log *f = map_get_u64(&rec->logs, id);
+    if (!f) {
+        f = mem_zalloc(sizeof(*f));
+        f->id = id;
+        map_put_u64(&rec->logs, id, f);
+    }
+    return f;
+}
+
+static uint8_t *copy(struct span s)
+{
+    uint8_t *p = mem_alloc(s.len);
+    memcpy(p, s.ptr, s.len);
+    return p;
+}
+
+static void found_state(struct found_log *f, const struct journal_replay_entry *e)
+{
+    mem_free(f->state);
+    f->has_state = true;
+    f->state = copy(e->body);
+    f->state_len = e->body_len;
+    f->state_lsn = e->lsn;
+    f->state_as_of = e->base;
+    f->state_spilled = e->flags & JOURNAL_SPILLED;
+    f->state_ok = e->body_ok;
+    f->start_lsn = 0; /* a state covers the START entries before it */
+}
+
+static void found_batch(struct found_log *f, const struct journal_replay_entry *e)
+{
+    if (f->count == f->cap) {
+        f->cap = f->cap ? f->cap * 2 : 8;
+        f->entries = mem_realloc(f->entries, f->cap * sizeof(*f->entries));
+    }
+    f->entries[f->count++] = (struct found_entry){e->base, e->body_at, e->lsn, e->body_len, e->body_ok};
+}
+
+static void found_meta(struct recovery *rec, const struct journal_replay_entry *e)
+{
+    if (!e->body_ok) {
+        rec->damaged_meta = true;
+        return;
+    }
+    if (e->type == JOURNAL_STATE) {
+        mem_free(rec->snapshot);
+        rec->snapshot = copy(e->body);
+        rec->snapshot_len = e->body_len;
+        rec->snapshot_seq = e->base;
+        rec->snapshot_lsn = e->lsn;
+        rec->has_snapshot = true;
+        return;
+    }
+    if (rec->command_count == rec->command_cap) {
+        rec->command_cap = rec->command_cap ? rec->command_cap * 2 : 64;
+        rec->commands = mem_realloc(rec->commands, rec->command_cap * sizeof(*rec->commands));
+    }
+    rec->commands[rec->command_count++] = (struct found_command){e->base, e->lsn, copy(e->body), e->body_len};
+}
+
+static int collect(void *arg, const struct journal_replay_entry *e)
+{
+    struct recovery *rec = arg;
+    rec->any = true;
+    rec->entries++;
+    rec->ends_clean = e->type == JOURNAL_MARK && e->base == JOURNAL_MARK_STOPPED;
+    if (e->type == JOURNAL_META || (e->type == JOURNAL_STATE && e->log_id == 0)) {
+        found_meta(rec, e);
+    } else if (e->type == JOURNAL_STATE) {
+        found_state(found(rec, e->log_id), e);
+    } else if (e->type == JOURNAL_BATCH) {
+        found_batch(found(rec, e->log_id), e);
+    } else if (e->type == JOURNAL_START) {
+        struct found_log *f = found(rec, e->log_id);
+        if (e->base > f->start)
+            f->start = e->base;
+        if (!f->start_lsn)
+            f->start_lsn = e->lsn;
+    }
+    return 0;
+}
+
+int recover_read(struct store *st)
+{
+    st->recovery = mem_zalloc(sizeof(*st->recovery));
+    map_init(&st->recovery->logs);
+    uint64_t begun = os_mono_ns();
+    int err = st->journal->ops->replay(st->journal, collect, st->recovery);
+    st->unclean = st->recovery->any && !st->recovery->ends_clean;
+    if (!err && st->recovery->any)
+        say_info("store", "read the journal", "entries=%llu logs=%zu ms=%llu clean=%s",
+                 (unsigned long long)st->recovery->entries, st->recovery->logs.count,
+                 (unsigned long long)((os_mono_ns() - begun) / 1000000), st->unclean ? "no" : "yes");
+    return err;
+}
+
+void recover_free(struct store *st)
+{
+    struct recovery *rec = st->recovery;
+    if (!rec)
+        return;
+    size_t cursor = 0;
+    for (struct found_log *f; (f = map_next(&rec->logs, &cursor));) {
+        mem_free(f->entries);
+        mem_free(f->state);
+        mem_free(f);
+    }
+    map_fini(&rec->logs);
+    for (size_t i = 0; i < rec->command_count; i++)
+        mem_free(rec->commands[i].bytes);
+    mem_free(rec->commands);
+    mem_free(rec->snapshot);
+    mem_free(rec);
+    st->recovery = NULL;
+}
+
+/* ---- metadata ---- */
+
+int store_replay_meta(struct store *st, int (*restore)(void *arg, struct span snapshot),
+                      int (*apply)(void *arg, struct span command), void *arg)
+{
+    struct recovery *rec = st->recovery;
+    int err = 0;
+    if (rec->damaged_meta) {
+        say_error("store", "the metadata log is damaged", "accepted=%s", st->opt.accept_loss ? "yes" : "no");
+        if (!st->opt.accept_loss)
+            return ERR_CORRUPT;
+    }
+    if (rec->has_snapshot) {
+        st->meta_seq = rec->snapshot_seq;
+        st->meta_state_lsn = rec->snapshot_lsn;
+        err = restore(arg, span_of(rec->snapshot, rec->snapshot_len));
+    }
+    for (size_t i = 0; !err && i < rec->command_count; i++) {
+        const struct found_command *c = &rec->commands[i];
+        if (c->seq <= st->meta_seq)
+            continue; /* the snapshot has it */
+        if (!st->meta_unsaved_lsn)
+            st->meta_unsaved_lsn = c->lsn;
+        st->meta_seq = c->seq;
+        err = apply(arg, span_of(c->bytes, c->len));
+    }
+    st->meta_durable_seq = st->meta_seq;
+    return err;
+}
+
+bool store_was_unclean(const struct store *st)
+{
+    return st->unclean;
+}
+
+/* ---- one log ---- */
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct found_entry *x = a, *y = b;
+    if (x->base != y->base)
+        return x->base < y->base ? -1 : 1;
+    return (x->lsn < y->lsn) - (x->lsn > y->lsn); /* the newest copy first: it pins least */
+}
+
+static void quarantine(struct log *l, const char *why, uint64_t offset)
+{
+    l->damaged = true;
+    say_error("store", "a log is damaged: it is set aside, neither read nor written", "log=%llu reason=\"%s\" offset=%llu",
+              (unsigned long long)l->id, why, (unsigned long long)offset);
+}
+
+static int load_state(struct log *l, struct found_log *f)
+{
+    struct store *st = l->ss->st;
+    uint8_t *bytes = f->state;
+    size_t len = f->state_len;
+    int err = f->state_ok ? 0 : ERR_CORRUPT;
+    if (!err && f->state_spilled)
+        err = state_read_spilled(st, span_of(f->state, f->state_len), &bytes, &len, l->spill);
+    if (!err)
+        err = state_decode(l, span_of(bytes, len), &f->state_as_of);
+    if (bytes != f->state)
+        mem_free(bytes);
+    l->state_lsn = f->state_lsn;
+    return err;
+}
+
+/* A segment must have the bytes its state vouches for; what is beyond them is in the journal. */
+static int check_segment(struct log *l, struct segment *seg)
+{
+    char path[STORE_PATH_BYTES];
+    uint64_t size;
+    store_segment_path(l->ss->st, l->id, seg->base, "log", path);
+    int err = os_path_size(path, &size);
+    if (err)
+        return err == ERR_NOT_FOUND && seg->len == 0 ? 0 : err;
+    if (size < seg->len)
+        return ERR_CORRUPT;
+    if (size == seg->len || l->config.durability == LOG_OS)
+        return 0;
+    int file = os_open(path, OS_WRITE);
+    if (file < 0)
+        return file;
+    err = os_truncate(file, seg->len);
+    os_close(file);
+    return err;
+}
+
+static int check_segments(struct log *l)
+{
+    size_t gone = 0;
+    for (size_t i = 0; i < l->segment_count; i++) {
+        struct segment *seg = l->segments[i];
+        bool below = seg->next <= l->start && i + 1 < l->segment_count && gone == i;
+        int err = below ? ERR_NOT_FOUND : check_segment(l, seg); /* what lies below the start may be gone */
+        if (!below && (err == ERR_NOT_FOUND || err == ERR_CORRUPT))
+            return ERR_CORRUPT;
+        if (!below && err)
+            return err;
+        if (below) {
+            l->segment_bytes -= seg->len;
+            segment_free(seg); /* the sweep removes the file if it is there */
+            gone++;
+        }
+    }
+    l->segment_count -= gone;
+    if (gone)
+        memmove(l->segments, l->segments + gone, l->segment_count * sizeof(struct segment *));
+    return 0;
+}
+
+/* Keeps to the memory budget while the journal's backlog is loaded. */
+static void make_room(struct store_shard *ss)
+{
+    if (atomic_load(&ss->tail_pool.used_bytes) <= ss->tail_limit)
+        return;
+    list_each_safe(it, tmp, &ss->tails) {
+        struct log *l = list_entry(it, struct log, tail_link);
+        while (l->tail.count && flush_run_now(l))
+            ;
+    }
+}
+
+static int load_batch(struct log *l, const struct found_entry *e, uint64_t as_of)
+{
+    struct store *st = l->ss->st;
+    uint8_t *bytes = mem_alloc(e->len);
+    struct tail_batch b;
+    int err = st->journal->ops->read_body(st->journal, e->body_at, bytes, e->len);
+    if (!err)
+        err = tail_store(l->ss, span_of(bytes, e->len), &b);
+    mem_free(bytes);
+    if (err)
+        return err;
+    b.base = e->base;
+    b.count = (uint32_t)batch_last_offset_delta(b.ptr) + 1;
+    b.max_ts = batch_max_timestamp(b.ptr);
+    b.lsn = e->lsn;
+    if (l->tail.count == 0)
+        list_add_tail(&l->ss->tails, &l->tail_link);
+    tail_push(&l->tail, &b);
+    l->tail_durable++;
+    l->next = l->durable = b.base + b.count;
+    if (!l->unsaved_lsn || b.lsn < l->unsaved_lsn)
+        l->unsaved_lsn = b.lsn;
+    if (b.base >= as_of)
+        log_apply_batch(l, b.ptr, os_wall_ms());
+    return 0;
+}
+
+static int load_entries(struct log *l, struct found_log *f)
+{
+    if (f->count)
+        qsort(f->entries, f->count, sizeof(*f->entries), compare_entries);
+    for (size_t i = 0; i < f->count; i++) {
+        const struct found_entry *e = &f->entries[i];
+        if (e->base < l->next)
+            continue; /* in a segment, or a copy of the one before */
+        if (e->base > l->next || !e->ok) {
+            quarantine(l, e->ok ? "a gap before this offset" : "a batch does not match its checksum", e->base);
+            return 0;
+        }
+        int err = load_batch(l, e, f->state_as_of);
+        if (err)
+            return err;
+        make_room(l->ss);
+    }
+    if (l->next < f->state_as_of && l->config.durability == LOG_FSYNC)
+        quarantine(l, "its state is newer than its records", l->next);
+    return 0;
+}
+
+static int rebuild(struct log *l, struct found_log *f)
+{
+    int err = f->has_state ? load_state(l, f) : 0;
+    if (!err && f->start > l->start)
+        l->start = f->start;
+    l->next = l->durable = l->written;
+    if (!err)
+        err = check_segments(l);
+    if (err == ERR_CORRUPT) {
+        quarantine(l, f->has_state && !l->segment_count ? "its state is damaged" : "a segment is missing or short", l->next);
+        return 0;
+    }
+    if (!err)
+        err = load_entries(l, f);
+    if (f->start_lsn && (!l->unsaved_lsn || f->start_lsn < l->unsaved_lsn))
+        l->unsaved_lsn = f->start_lsn;
+    return err;
+}
+
+int store_recover_log(struct store *st, uint64_t id, const struct log_config *cfg, struct log **ret_log)
+{
+    static struct found_log nothing;
+    struct store_shard *ss = &st->shards[store_shard_of(st, id)];
+    struct log *l = log_new(ss, id, cfg);
+    struct found_log *f = map_get_u64(&st->recovery->logs, id);
+    int err = rebuild(l, f ? f : &nothing);
+    if (!err && !l->damaged && cfg->durability == LOG_OS)
+        err = recover_os_log(l);
+    if (!err && !l->damaged && l->start > l->durable)
+        quarantine(l, "its start lies beyond its end", l->start);
+    if (err) {
+        say_error("store", "a log cannot be recovered", "log=%llu error=\"%s\"", (unsigned long long)id, err_text(err));
+        return err;
+    }
+    if (f) { /* large arrays are not needed twice */
+        mem_free(f->entries);
+        f->entries = NULL;
+        f->count = f->cap = 0;
+    }
+    *ret_log = l;
+    return 0;
+}
+
+/* ---- sweeping: what no log claims ---- */
+
+struct sweep {
+    struct store *st;
+    struct log *log;
+    const char *dir;
+    unsigned removed;
+    int err;
+};
+
+static int unlink_in(struct sweep *s, const char *name)
+{
+    char path[STORE_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", s->dir, name);
+    s->removed++;
+    return os_unlink(path);
+}
+
+static bool claims(const struct log *l, const char *name)
+{
+    if (l->damaged)
+        return true; /* evidence */
+    uint64_t base = strtoull(name, NULL, 10);
+    for (size_t i = l->segment_count; i-- > 0;)
+        if (l->segments[i]->base == base)
+            return true;
+    return false;
+}
+
+static int sweep_file(void *arg, const char *name, bool is_dir)
+{
+    struct sweep *s = arg;
+    return is_dir || (s->log && claims(s->log, name)) ? 0 : unlink_in(s, name);
+}
+
+static int sweep_log(void *arg, const char *name, bool is_dir)
+{
+    struct sweep *all = arg;
+    uint64_t id = strtoull(name, NULL, 10);
+    char dir[STORE_PATH_BYTES];
+    if (!is_dir)
+        return 0;
+    struct sweep s = {.st = all->st, .dir = dir};
+    store_log_dir(all->st, id, dir);
+    s.log = store_log_get(&all->st->shards[store_shard_of(all->st, id)], id);
+    int err = os_list(dir, sweep_file, &s);
+    all->removed += s.removed;
+    if (!err && !s.log)
+        err = os_rmdir(dir);
+    return err;
+}
+
+static int sweep_state(void *arg, const char *name, bool is_dir)
+{
+    struct sweep *s = arg;
+    uint64_t id = strtoull(name, NULL, 10);
+    struct log *l = store_log_get(&s->st->shards[store_shard_of(s->st, id)], id);
+    return is_dir || (l && strcmp(l->spill, name) == 0) ? 0 : unlink_in(s, name);
+}
+
+int recover_sweep(struct store *st)
+{
+    char dir[STORE_PATH_BYTES];
+    struct sweep s = {.st = st, .dir = dir};
+    snprintf(dir, sizeof(dir), "%s/logs", st->dir);
+    int err = os_list(dir, sweep_log, &s);
+    snprintf(dir, sizeof(dir), "%s/states", st->dir);
+    if (!err)
+        err = os_list(dir, sweep_state, &s);
+    if (s.removed)
+        say_info("store", "removed files that no log claims", "files=%u", s.removed);
+    return err;
+}

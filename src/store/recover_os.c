@@ -1,0 +1,138 @@
+/* Recovery of LOG_OS logs: their records were never in the journal, so the end of the last segment is scanned
+ * batch by batch, and cut at the first one that is incomplete, damaged or out of sequence. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "store/log_impl.h"
+
+struct scan_os {
+    struct log *log;
+    struct segment *seg;
+    int file;
+    uint8_t *bytes;
+    size_t cap;
+};
+
+/* The batch at `pos`, if it is whole, right and the next one. */
+static bool load(struct scan_os *s, uint64_t pos, uint64_t size, struct span *ret)
+{
+    uint8_t head[BATCH_HEADER_BYTES];
+    if (size - pos < sizeof(head) || os_pread(s->file, head, sizeof(head), pos) != (int64_t)sizeof(head))
+        return false;
+    size_t len = batch_bytes(head);
+    if (batch_magic(head) != BATCH_MAGIC || batch_batch_length(head) < 0 || len < BATCH_HEADER_BYTES ||
+        len > size - pos || (uint64_t)batch_base_offset(head) != s->seg->next)
+        return false;
+    if (len > s->cap) { /* bounded by the file's size */
+        s->bytes = mem_realloc(s->bytes, len);
+        s->cap = len;
+    }
+    if (os_pread(s->file, s->bytes, len, pos) != (int64_t)len)
+        return false;
+    *ret = span_of(s->bytes, len);
+    return batch_check_header(*ret) == 0 && batch_check_crc(*ret) == 0;
+}
+
+static int cut(struct scan_os *s, uint64_t size)
+{
+    if (size == s->seg->len)
+        return 0;
+    say_warn("store", "cut the unsynced end of a log", "log=%llu offset=%llu bytes=%llu",
+             (unsigned long long)s->log->id, (unsigned long long)s->seg->next,
+             (unsigned long long)(size - s->seg->len));
+    int err = os_truncate(s->file, s->seg->len);
+    return err ? err : os_fdatasync(s->file);
+}
+
+static int scan_segment(struct scan_os *s)
+{
+    struct log *l = s->log;
+    char path[STORE_PATH_BYTES];
+    store_segment_path(l->ss->st, l->id, s->seg->base, "log", path);
+    s->file = os_open(path, OS_WRITE);
+    if (s->file < 0)
+        return s->file;
+    int64_t size = os_size(s->file);
+    struct span b;
+    while (size >= 0 && load(s, s->seg->len, (uint64_t)size, &b)) {
+        log_apply_batch(l, b.ptr, os_wall_ms());
+        s->seg->len += b.len;
+        s->seg->next = (uint64_t)batch_next_offset(b.ptr);
+        if (batch_max_timestamp(b.ptr) > s->seg->max_ts)
+            s->seg->max_ts = batch_max_timestamp(b.ptr);
+        l->segment_bytes += b.len;
+    }
+    int err = size < 0 ? (int)size : cut(s, (uint64_t)size);
+    os_close(s->file);
+    l->written = l->next = l->durable = s->seg->next;
+    return err;
+}
+
+struct bases {
+    uint64_t *v;
+    size_t count, cap;
+};
+
+static int note_base(void *arg, const char *name, bool is_dir)
+{
+    struct bases *b = arg;
+    char *suffix;
+    uint64_t base = strtoull(name, &suffix, 10);
+    if (is_dir || suffix == name || strcmp(suffix, ".log") != 0)
+        return 0;
+    if (b->count == b->cap) {
+        b->cap = b->cap ? b->cap * 2 : 8;
+        b->v = mem_realloc(b->v, b->cap * sizeof(*b->v));
+    }
+    b->v[b->count++] = base; /* names have leading zeros, so they come in order */
+    return 0;
+}
+
+/* Segments that were begun after the last state: each must go on where the one before ends. */
+static int find_more(struct scan_os *s)
+{
+    struct log *l = s->log;
+    struct bases bases = {0};
+    char dir[STORE_PATH_BYTES];
+    store_log_dir(l->ss->st, l->id, dir);
+    int err = os_list(dir, note_base, &bases);
+    if (err == ERR_NOT_FOUND)
+        err = 0;
+    for (size_t i = 0; !err && i < bases.count; i++) {
+        bool first = l->segment_count == 0, follows = bases.v[i] == l->written;
+        if (!first && (!follows || l->segments[l->segment_count - 1]->base == bases.v[i]))
+            continue;
+        s->seg = segment_new(l, bases.v[i]);
+        if (first && l->start < bases.v[i])
+            l->start = bases.v[i];
+        err = scan_segment(s);
+    }
+    mem_free(bases.v);
+    return err;
+}
+
+int recover_os_log(struct log *l)
+{
+    struct scan_os s = {.log = l};
+    int err = 0;
+    if (l->segment_count) {
+        s.seg = l->segments[l->segment_count - 1];
+        err = scan_segment(&s);
+    }
+    if (!err)
+        err = find_more(&s);
+    mem_free(s.bytes);
+    if (err)
+        return err;
+    if (l->start > l->next)
+        l->start = l->next;
+    producers_truncate(&l->producers, l->next);
+    if (l->ss->st->unclean && l->next > 0) { /* what was lost cannot be told from what never was */
+        log_bump_epoch(l);
+        l->renew_state = true;
+    }
+    return 0;
+}

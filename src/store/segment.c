@@ -1,0 +1,234 @@
+/* Segment files: LOG_DIR/BASE.log holds record batches as they are on the wire, one after the other, nothing
+ * else; BASE.idx is its sparse index (index.c). This source has the cache of open files and the walks. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "store/log_impl.h"
+
+struct segment *segment_new(struct log *l, uint64_t base)
+{
+    struct segment *seg = mem_zalloc(sizeof(*seg));
+    seg->base = seg->next = base;
+    seg->max_ts = -1;
+    seg->file = -1;
+    seg->log = l;
+    index_init(&seg->index);
+    list_init(&seg->lru);
+    if (l->segment_count == l->segment_cap) {
+        l->segment_cap = l->segment_cap ? l->segment_cap * 2 : 1;
+        l->segments = mem_realloc(l->segments, l->segment_cap * sizeof(struct segment *));
+    }
+    l->segments[l->segment_count++] = seg;
+    return seg;
+}
+
+void segment_close(struct segment *seg)
+{
+    struct store_shard *ss = seg->log->ss;
+    if (seg->file >= 0) {
+        os_close(seg->file);
+        seg->file = -1;
+        ss->open_files--;
+    }
+    if (seg->dirty)
+        ss->dirty_files--;
+    seg->dirty = false;
+    index_fini(&seg->index);
+    seg->index_loaded = false;
+    list_del(&seg->lru);
+}
+
+void segment_free(struct segment *seg)
+{
+    assert(seg->pins == 0);
+    segment_close(seg);
+    mem_free(seg);
+}
+
+struct segment *segment_find(const struct log *l, uint64_t offset)
+{
+    size_t lo = 0, hi = l->segment_count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (l->segments[mid]->next <= offset)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < l->segment_count ? l->segments[lo] : NULL;
+}
+
+void segment_pin(struct segment *seg)
+{
+    seg->pins++;
+    seg->log->refs++;
+    list_del(&seg->lru);
+}
+
+static void unlink_files(const struct segment *seg)
+{
+    char path[STORE_PATH_BYTES];
+    store_segment_path(seg->log->ss->st, seg->log->id, seg->base, "log", path);
+    os_unlink(path);
+    store_segment_path(seg->log->ss->st, seg->log->id, seg->base, "idx", path);
+    os_unlink(path);
+}
+
+void segment_unpin(struct segment *seg)
+{
+    struct log *l = seg->log;
+    assert(seg->pins > 0);
+    if (--seg->pins == 0) {
+        if (seg->doomed) {
+            unlink_files(seg);
+            segment_free(seg);
+        } else if (seg->file >= 0 && !seg->dirty) {
+            list_add_tail(&l->ss->lru, &seg->lru);
+            segment_evict(l->ss);
+        }
+    }
+    log_unref(l);
+}
+
+void segment_doom(struct segment *seg)
+{
+    seg->doomed = true;
+    if (seg->pins == 0) {
+        unlink_files(seg);
+        segment_free(seg);
+    }
+}
+
+void segment_adopt(struct segment *seg, int file)
+{
+    if (file < 0)
+        return;
+    if (seg->file >= 0) {
+        os_close(file);
+        return;
+    }
+    seg->file = file;
+    seg->log->ss->open_files++;
+}
+
+/* Closes what was used longest ago until the shard keeps to its limit. Dirty files are not in the list: an
+ * error of their write-back must come to the descriptor that will sync them. */
+void segment_evict(struct store_shard *ss)
+{
+    while (ss->open_files > ss->max_files && !list_empty(&ss->lru))
+        segment_close(list_entry(ss->lru.next, struct segment, lru));
+}
+
+/* ---- walking ---- */
+
+int segment_walk(int file, uint64_t pos, uint64_t len, int (*fn)(void *, const uint8_t *, uint64_t), void *arg)
+{
+    enum { WINDOW = 64 << 10 };
+    uint8_t *window = mem_alloc(WINDOW);
+    uint64_t window_at = 0, window_len = 0;
+    int err = 0;
+    while (!err && pos < len) {
+        if (pos < window_at || pos + BATCH_HEADER_BYTES > window_at + window_len) {
+            int64_t n = os_pread(file, window, len - pos < WINDOW ? len - pos : WINDOW, pos);
+            window_at = pos;
+            window_len = n < 0 ? 0 : (uint64_t)n;
+            if (n < BATCH_HEADER_BYTES) {
+                err = n < 0 ? (int)n : ERR_CORRUPT;
+                break;
+            }
+        }
+        const uint8_t *b = window + (pos - window_at);
+        if (batch_magic(b) != BATCH_MAGIC || batch_batch_length(b) < BATCH_HEADER_BYTES - BATCH_LENGTH_END ||
+            batch_bytes(b) > len - pos)
+            err = ERR_CORRUPT;
+        else
+            err = fn(arg, b, pos);
+        pos += batch_bytes(b);
+    }
+    mem_free(window);
+    return err;
+}
+
+struct rebuild {
+    struct index *index;
+    const struct segment *seg;
+    uint64_t next_pos;
+    int64_t max_ts;
+};
+
+static int rebuild_one(void *arg, const uint8_t *b, uint64_t pos)
+{
+    struct rebuild *r = arg;
+    if (pos >= r->next_pos || r->index->count == 0) {
+        if (r->index->count == 0 || r->index->entries[r->index->count - 1].pos < pos)
+            index_add(r->index, (struct index_entry){(uint64_t)batch_base_offset(b), (uint32_t)pos, r->max_ts});
+        r->next_pos = pos + r->seg->log->config.index_interval_bytes;
+    }
+    if (batch_max_timestamp(b) > r->max_ts)
+        r->max_ts = batch_max_timestamp(b);
+    return 0;
+}
+
+/* Completes an index from the segment, from its last valid entry on. */
+static int rebuild_index(const struct segment *seg, int file, uint64_t len, struct index *x)
+{
+    struct rebuild r = {.index = x, .seg = seg, .max_ts = INT64_MIN};
+    uint64_t from = 0;
+    if (x->count) {
+        from = x->entries[x->count - 1].pos;
+        r.max_ts = x->entries[x->count - 1].max_before;
+        r.next_pos = from + seg->log->config.index_interval_bytes;
+    }
+    return segment_walk(file, from, len, rebuild_one, &r);
+}
+
+static void save_index(const struct segment *seg, const char *path, const struct index *x)
+{
+    uint8_t *bytes = mem_alloc(INDEX_HEADER_BYTES + x->count * INDEX_ENTRY_BYTES);
+    index_encode_header(seg->base, bytes);
+    for (size_t i = 0; i < x->count; i++)
+        index_encode(&x->entries[i], seg->base, bytes + INDEX_HEADER_BYTES + i * INDEX_ENTRY_BYTES);
+    struct span s = span_of(bytes, INDEX_HEADER_BYTES + x->count * INDEX_ENTRY_BYTES);
+    int file = os_open(path, OS_WRITE | OS_CREATE | OS_TRUNC);
+    if (file >= 0) {
+        os_pwrite(file, &s, 1, 0); /* a help only: failing to save it is no error */
+        os_close(file);
+    }
+    mem_free(bytes);
+}
+
+static void read_index(const struct segment *seg, const char *path, uint64_t next, uint64_t len, struct index *ret)
+{
+    uint64_t size = 0, most = INDEX_HEADER_BYTES + (len / BATCH_HEADER_BYTES + 1) * INDEX_ENTRY_BYTES;
+    if (os_path_size(path, &size) != 0 || size == 0 || size > most)
+        return;
+    int file = os_open(path, OS_READ);
+    if (file < 0)
+        return;
+    uint8_t *bytes = mem_alloc(size);
+    int64_t n = os_pread(file, bytes, size, 0);
+    os_close(file);
+    if (n > 0)
+        index_decode(span_of(bytes, (size_t)n), seg->base, next, len, ret);
+    mem_free(bytes);
+}
+
+int segment_load_index(const struct segment *seg, int file, uint64_t next, uint64_t len, bool save,
+                       struct index *ret)
+{
+    char path[STORE_PATH_BYTES];
+    store_segment_path(seg->log->ss->st, seg->log->id, seg->base, "idx", path);
+    index_init(ret);
+    read_index(seg, path, next, len, ret);
+    size_t found = ret->count;
+    int err = rebuild_index(seg, file, len, ret);
+    if (!err && save && ret->count > found) {
+        say_info("segment", "rebuilt an index", "log=%llu base=%llu entries=%zu of=%zu",
+                 (unsigned long long)seg->log->id, (unsigned long long)seg->base, ret->count - found, ret->count);
+        save_index(seg, path, ret);
+    }
+    return err;
+}

@@ -1,0 +1,317 @@
+/* State entries: everything a log knows beyond its records, so that recovery need not read them.
+ *
+ * Format, all integers little-endian:
+ *   0 u32 magic "CST1"   4 u32 zero   8 u64 as-of offset: entries from there on are applied on top
+ *  16 u64 log start     24 i64 largest timestamp
+ *  32 u32 segments      36 u32 epochs   40 u32 producers   44 u32 zero
+ *  then per segment, 40 bytes:  u64 base, u64 next, u64 synced length, i64 largest timestamp, i64 created (ms)
+ *  then per epoch, 12 bytes:    u32 epoch, u64 first offset
+ *  then per producer, 20 bytes: i64 id, i64 last append (ms), i16 epoch, u8 batches, u8 index of the newest,
+ *       then per batch, 24 bytes: i32 first sequence, i32 last, u64 base offset, i64 timestamp
+ *
+ * A state longer than 64 KiB stands in a file of its own, states/LOG-AS_OF.state, and the entry (flag
+ * JOURNAL_SPILLED) holds: u64 log start, u64 length, u32 CRC-32C, then the name of the file. */
+#include <stdio.h>
+
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/le.h"
+#include "store/log_impl.h"
+
+enum {
+    STATE_MAGIC = 0x31545343, /* "CST1" */
+    HEADER_BYTES = 48,
+    START_AT = 16,
+    SEGMENT_BYTES = 40,
+    EPOCH_BYTES = 12,
+    PRODUCER_BYTES = 20,
+    BATCH_BYTES = 24,
+    SPILL_BODY_BYTES = 20 + 48,
+};
+
+/* ---- encode ---- */
+
+static uint8_t *encode_producer(uint8_t *p, const struct producer *x)
+{
+    le_put_u64(p, (uint64_t)x->id);
+    le_put_u64(p + 8, (uint64_t)x->last_ms);
+    p[16] = (uint8_t)x->epoch;
+    p[17] = (uint8_t)((uint16_t)x->epoch >> 8);
+    p[18] = x->count;
+    p[19] = x->newest;
+    p += PRODUCER_BYTES;
+    for (int i = 0; i < x->count; i++, p += BATCH_BYTES) {
+        le_put_u32(p, (uint32_t)x->batches[i].first_seq);
+        le_put_u32(p + 4, (uint32_t)x->batches[i].last_seq);
+        le_put_u64(p + 8, x->batches[i].base_offset);
+        le_put_u64(p + 16, (uint64_t)x->batches[i].timestamp);
+    }
+    return p;
+}
+
+static uint8_t *encode_segments(uint8_t *p, const struct log *l)
+{
+    for (size_t i = 0; i < l->segment_count; i++, p += SEGMENT_BYTES) {
+        const struct segment *seg = l->segments[i];
+        le_put_u64(p, seg->base);
+        le_put_u64(p + 8, seg->next);
+        le_put_u64(p + 16, seg->len);
+        le_put_u64(p + 24, (uint64_t)seg->max_ts);
+        le_put_u64(p + 32, (uint64_t)seg->created_ms);
+    }
+    return p;
+}
+
+uint8_t *state_encode(const struct log *l, uint64_t as_of, size_t *ret_len)
+{
+    size_t count, len = HEADER_BYTES + l->segment_count * SEGMENT_BYTES + l->epoch_count * EPOCH_BYTES;
+    struct producer **all = producers_sorted(&l->producers, &count);
+    for (size_t i = 0; i < count; i++)
+        len += PRODUCER_BYTES + all[i]->count * (size_t)BATCH_BYTES;
+    uint8_t *bytes = mem_zalloc(len), *p = bytes + HEADER_BYTES;
+    le_put_u32(bytes, STATE_MAGIC);
+    le_put_u64(bytes + 8, as_of);
+    le_put_u64(bytes + START_AT, l->start);
+    le_put_u64(bytes + 24, (uint64_t)l->max_ts);
+    le_put_u32(bytes + 32, (uint32_t)l->segment_count);
+    le_put_u32(bytes + 36, (uint32_t)l->epoch_count);
+    le_put_u32(bytes + 40, (uint32_t)count);
+    p = encode_segments(p, l);
+    for (size_t i = 0; i < l->epoch_count; i++, p += EPOCH_BYTES) {
+        le_put_u32(p, l->epochs[i].epoch);
+        le_put_u64(p + 4, l->epochs[i].start);
+    }
+    for (size_t i = 0; i < count; i++)
+        p = encode_producer(p, all[i]);
+    mem_free(all);
+    *ret_len = len;
+    return bytes;
+}
+
+/* ---- decode: bytes from a disk, so every length is checked ---- */
+
+static int decode_producer(struct log *l, const uint8_t **p, const uint8_t *end)
+{
+    const uint8_t *b = *p;
+    if (end - b < PRODUCER_BYTES)
+        return ERR_CORRUPT;
+    struct producer x = {
+        .id = (int64_t)le_u64(b),
+        .last_ms = (int64_t)le_u64(b + 8),
+        .epoch = (int16_t)(b[16] | b[17] << 8),
+        .count = b[18],
+        .newest = b[19],
+    };
+    b += PRODUCER_BYTES;
+    if (x.count == 0 || x.count > PRODUCER_WINDOW || x.newest >= x.count ||
+        end - b < x.count * (ptrdiff_t)BATCH_BYTES)
+        return ERR_CORRUPT;
+    for (int i = 0; i < x.count; i++, b += BATCH_BYTES) {
+        x.batches[i] = (struct producer_batch){(int32_t)le_u32(b), (int32_t)le_u32(b + 4), le_u64(b + 8),
+                                               (int64_t)le_u64(b + 16)};
+    }
+    producers_restore(&l->producers, &x);
+    *p = b;
+    return 0;
+}
+
+static int decode_segments(struct log *l, const uint8_t *p, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++, p += SEGMENT_BYTES) {
+        uint64_t base = le_u64(p), next = le_u64(p + 8), len = le_u64(p + 16);
+        bool follows = i == 0 || l->segments[i - 1]->next == base;
+        if (!follows || next < base || len > UINT32_MAX)
+            return ERR_CORRUPT;
+        struct segment *seg = segment_new(l, base);
+        seg->next = next;
+        seg->len = seg->synced_len = len;
+        seg->max_ts = (int64_t)le_u64(p + 24);
+        seg->created_ms = (int64_t)le_u64(p + 32);
+        l->segment_bytes += len;
+        l->written = l->saved = next;
+    }
+    return 0;
+}
+
+int state_decode(struct log *l, struct span bytes, uint64_t *ret_as_of)
+{
+    const uint8_t *p = bytes.ptr, *end = bytes.ptr + bytes.len;
+    if (bytes.len < HEADER_BYTES || le_u32(p) != STATE_MAGIC)
+        return ERR_CORRUPT;
+    uint64_t segments = le_u32(p + 32), epochs = le_u32(p + 36), producers = le_u32(p + 40);
+    if (segments * SEGMENT_BYTES + epochs * EPOCH_BYTES > bytes.len - HEADER_BYTES)
+        return ERR_CORRUPT;
+    *ret_as_of = le_u64(p + 8);
+    l->start = le_u64(p + START_AT);
+    l->max_ts = (int64_t)le_u64(p + 24);
+    p += HEADER_BYTES;
+    int err = decode_segments(l, p, (uint32_t)segments);
+    p += segments * SEGMENT_BYTES;
+    l->epochs = mem_alloc((epochs + 1) * sizeof(*l->epochs));
+    for (; !err && l->epoch_count < epochs; p += EPOCH_BYTES)
+        l->epochs[l->epoch_count++] = (struct epoch_start){le_u32(p), le_u64(p + 4)};
+    for (uint64_t i = 0; !err && i < producers; i++)
+        err = decode_producer(l, &p, end);
+    return !err && p != end ? ERR_CORRUPT : err;
+}
+
+/* ---- on its way to the journal ---- */
+
+struct spill {
+    struct os_job job;
+    struct log *log;
+    char name[48];
+    uint8_t *bytes;
+    size_t len;
+    int err;
+};
+
+static void spill_path(const struct store *st, const char *name, char ret[STORE_PATH_BYTES])
+{
+    snprintf(ret, STORE_PATH_BYTES, "%s/states/%s", st->dir, name);
+}
+
+static int write_file(const char *tmp, const char *path, struct span bytes)
+{
+    int file = os_open(tmp, OS_WRITE | OS_CREATE | OS_TRUNC);
+    if (file < 0)
+        return file;
+    int err = os_pwrite(file, &bytes, 1, 0);
+    if (!err)
+        err = os_fdatasync(file);
+    os_close(file);
+    return err ? err : os_rename(tmp, path);
+}
+
+static void spill_run(struct os_job *job)
+{
+    struct spill *s = container_of(job, struct spill, job);
+    struct store *st = s->log->ss->st;
+    char path[STORE_PATH_BYTES], tmp[STORE_PATH_BYTES + 4], dir[STORE_PATH_BYTES];
+    spill_path(st, s->name, path);
+    spill_path(st, "", dir);
+    snprintf(tmp, sizeof(tmp), "%s.tmp", path);
+    s->err = write_file(tmp, path, span_of(s->bytes, s->len));
+    if (!s->err)
+        s->err = os_sync_dir(dir);
+}
+
+/* Tries to put l->state into this turn's group; waits in ss->states if the journal has no room. */
+static void try_append(struct log *l)
+{
+    struct store_shard *ss = l->ss;
+    if (group_admit(ss, l->state_len, true) != 0) {
+        if (!list_linked(&l->state_link))
+            list_add_tail(&ss->states, &l->state_link);
+        return;
+    }
+    list_del(&l->state_link);
+    bool spilled = l->spill[0] != 0;
+    le_put_u64(l->state + (spilled ? 0 : START_AT), l->start); /* it may have moved since: START entries are
+                                                                * cleared by this state becoming durable */
+    struct journal_entry e = {
+        .log_id = l->id,
+        .base = l->state_as_of,
+        .type = JOURNAL_STATE,
+        .flags = spilled ? JOURNAL_SPILLED : 0,
+        .body = span_of(l->state, l->state_len),
+        .user = l,
+    };
+    l->state = NULL;
+    group_add(ss, &e);
+}
+
+static void spill_done(struct os_job *job)
+{
+    struct spill *s = container_of(job, struct spill, job);
+    struct log *l = s->log;
+    if (s->err && s->err != ERR_NO_SPACE) {
+        store_fail(l->ss->st, s->err, "writing a log's state");
+    } else if (s->err || l->deleted) {
+        l->saving = false; /* the journal keeps what it has; recycling will ask again */
+    } else {
+        l->state_len = SPILL_BODY_BYTES;
+        l->state = mem_zalloc(SPILL_BODY_BYTES);
+        le_put_u64(l->state + 8, s->len);
+        le_put_u32(l->state + 16, crc32c(s->bytes, s->len));
+        memcpy(l->old_spill, l->spill, sizeof(l->spill));
+        memcpy(l->spill, s->name, sizeof(l->spill));
+        memcpy(l->state + 20, s->name, sizeof(s->name));
+        try_append(l);
+    }
+    mem_free(s->bytes);
+    mem_free(s);
+    log_unref(l);
+}
+
+void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
+{
+    l->saving = true;
+    l->state_as_of = as_of;
+    if (len <= STATE_INLINE_BYTES) {
+        memcpy(l->old_spill, l->spill, sizeof(l->spill));
+        l->spill[0] = 0;
+        l->state = state;
+        l->state_len = len;
+        try_append(l);
+        return;
+    }
+    struct spill *s = mem_zalloc(sizeof(*s));
+    s->log = l;
+    s->bytes = state;
+    s->len = len;
+    snprintf(s->name, sizeof(s->name), "%llu-%llu.state", (unsigned long long)l->id, (unsigned long long)os_mono_ns());
+    s->job = (struct os_job){.run = spill_run, .done = spill_done, .home = l->ss->loop};
+    l->refs++;
+    os_pool_submit(l->ss->st->pool, &s->job);
+}
+
+void state_retry(struct store_shard *ss)
+{
+    list_each_safe(it, tmp, &ss->states) {
+        struct log *l = list_entry(it, struct log, state_link);
+        try_append(l);
+        if (l->state)
+            break; /* still no room */
+    }
+}
+
+void state_replaced(struct log *l)
+{
+    if (!l->old_spill[0])
+        return;
+    char path[STORE_PATH_BYTES];
+    spill_path(l->ss->st, l->old_spill, path);
+    os_unlink(path); /* left behind on failure: start-up sweeps */
+    l->old_spill[0] = 0;
+}
+
+int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len, char ret_name[48])
+{
+    if (body.len != SPILL_BODY_BYTES || body.ptr[SPILL_BODY_BYTES - 1] != 0 || memchr(body.ptr + 20, '/', 48))
+        return ERR_CORRUPT;
+    uint64_t len = le_u64(body.ptr + 8), size;
+    char path[STORE_PATH_BYTES];
+    memcpy(ret_name, body.ptr + 20, 48);
+    spill_path(st, ret_name, path);
+    int err = os_path_size(path, &size);
+    if (err)
+        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    if (size != len)
+        return ERR_CORRUPT;
+    int file = os_open(path, OS_READ);
+    if (file < 0)
+        return file;
+    uint8_t *bytes = mem_alloc(len);
+    int64_t n = os_pread(file, bytes, len, 0);
+    os_close(file);
+    if (n != (int64_t)len || crc32c(bytes, len) != le_u32(body.ptr + 16)) {
+        mem_free(bytes);
+        return n < 0 ? (int)n : ERR_CORRUPT;
+    }
+    le_put_u64(bytes + START_AT, le_u64(body.ptr)); /* the start as of the entry */
+    *ret_bytes = bytes;
+    *ret_len = len;
+    return 0;
+}

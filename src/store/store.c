@@ -1,0 +1,461 @@
+/* Opening and closing a data directory, and the phases of a shard's turn.
+ *
+ *   DIR/lock                     held while the broker runs
+ *   DIR/journal/                 journal_file.c
+ *   DIR/logs/LOG_ID/BASE.log     segments (segment.c), BASE.idx their indexes (index.c)
+ *   DIR/states/                  states too large for the journal (state.c) */
+#include "store/store.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "store/journal_file.h"
+#include "store/log_impl.h"
+
+enum {
+    SOON_NS = 5000000,
+    FULL_NS = 500000000,
+    EXPIRE_NS_PER_S = 1000000000,
+    EXPIRE_EVERY_S = 600,
+    READ_KEEP = 16,
+    TAIL_KEEP = 8,
+};
+
+void store_fail(struct store *st, int err, const char *what)
+{
+    if (atomic_exchange(&st->failed, true))
+        return;
+    say_error("store", "the store failed, nothing more is acknowledged", "during=\"%s\" error=\"%s\"", what,
+              err_text(err));
+    st->ev.failed(st->ev.arg, err, what);
+}
+
+void store_log_dir(const struct store *st, uint64_t id, char ret[STORE_PATH_BYTES])
+{
+    snprintf(ret, STORE_PATH_BYTES, "%s/logs/%llu", st->dir, (unsigned long long)id);
+}
+
+void store_segment_path(const struct store *st, uint64_t id, uint64_t base, const char *suffix,
+                        char ret[STORE_PATH_BYTES])
+{
+    snprintf(ret, STORE_PATH_BYTES, "%s/logs/%llu/%020llu.%s", st->dir, (unsigned long long)id,
+             (unsigned long long)base, suffix);
+}
+
+struct store_shard *store_shard(struct store *st, unsigned index)
+{
+    assert(index < st->opt.shards);
+    return &st->shards[index];
+}
+
+unsigned store_shard_of(const struct store *st, uint64_t id)
+{
+    return (unsigned)(id % st->opt.shards);
+}
+
+/* ---- what the journal's thread says ---- */
+
+static void wake_all(struct store *st)
+{
+    for (unsigned i = 0; i < st->opt.shards; i++)
+        os_loop_wake(st->shards[i].loop);
+}
+
+static void on_recycle(void *arg, uint64_t before)
+{
+    struct store *st = arg;
+    for (unsigned i = 0; i < st->opt.shards; i++)
+        atomic_store(&st->shards[i].recycle_before, before);
+    wake_all(st);
+}
+
+static void on_space(void *arg)
+{
+    struct store *st = arg;
+    for (unsigned i = 0; i < st->opt.shards; i++)
+        atomic_store(&st->shards[i].space, true);
+    wake_all(st);
+}
+
+static void on_failed(void *arg, int err, const char *what)
+{
+    store_fail(arg, err, what);
+}
+
+static void on_commit(void *arg, uint64_t ns, uint32_t groups, uint64_t bytes)
+{
+    struct store *st = arg;
+    if (st->on_commit)
+        st->on_commit(st->on_commit_arg, ns, groups, bytes);
+}
+
+void store_on_commit(struct store *st, void (*fn)(void *, uint64_t, uint32_t, uint64_t), void *arg)
+{
+    st->on_commit = fn;
+    st->on_commit_arg = arg;
+}
+
+/* ---- opening ---- */
+
+static int make_dirs(struct store *st)
+{
+    static const char *const names[] = {"", "/logs", "/states"};
+    char path[STORE_PATH_BYTES];
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        snprintf(path, sizeof(path), "%s%s", st->dir, names[i]);
+        int err = os_mkdir(path);
+        if (err && err != ERR_EXISTS)
+            return err;
+    }
+    return 0;
+}
+
+static int take_lock(struct store *st)
+{
+    char path[STORE_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/lock", st->dir);
+    st->lock = os_lock(path);
+    if (st->lock == ERR_LOCKED)
+        say_error("store", "another process uses this data directory", "dir=\"%s\"", st->dir);
+    return st->lock < 0 ? st->lock : os_sync_dir(st->dir);
+}
+
+static int open_journal(struct store *st)
+{
+    char dir[STORE_PATH_BYTES];
+    snprintf(dir, sizeof(dir), "%s/journal", st->dir);
+    struct journal_file_options opt = {
+        .dir = dir,
+        .file_bytes = st->opt.journal_file_bytes,
+        .max_bytes = st->opt.journal_max_bytes,
+        .disk_pool = st->pool,
+        .accept_loss = st->opt.accept_loss,
+        .events = {.recycle = on_recycle, .space = on_space, .failed = on_failed, .arg = st},
+        .on_commit = on_commit,
+        .on_commit_arg = st,
+    };
+    opt.dir = mem_strndup(dir, strlen(dir)); /* lives as long as the journal */
+    int err = journal_file_open(&opt, &st->journal);
+    if (err)
+        mem_free((void *)opt.dir);
+    else
+        st->journal_dir = (char *)opt.dir;
+    return err;
+}
+
+static void shard_init(struct store *st, unsigned index)
+{
+    struct store_shard *ss = &st->shards[index];
+    ss->st = st;
+    ss->index = index;
+    map_init(&ss->logs);
+    chunk_pool_init(&ss->tail_pool, "tail", TAIL_CHUNK_BYTES, TAIL_KEEP);
+    chunk_pool_init(&ss->read_pool, "read", READ_CHUNK_BYTES, READ_KEEP);
+    list_init(&ss->tails);
+    list_init(&ss->pins);
+    list_init(&ss->os_dirty);
+    list_init(&ss->states);
+    list_init(&ss->lru);
+    ss->ready_tail = &ss->ready;
+    ss->tail_limit = st->opt.tail_bytes / st->opt.shards;
+    ss->max_files = st->opt.max_open_files / st->opt.shards;
+    if (ss->max_files < 8)
+        ss->max_files = 8;
+}
+
+int store_open(const struct store_options *opt, const struct store_events *ev, struct store **ret_store)
+{
+    assert(opt->shards > 0);
+    struct store *st = mem_zalloc(sizeof(*st));
+    st->opt = *opt;
+    st->ev = *ev;
+    st->lock = -1;
+    st->dir = mem_strndup(opt->dir, strlen(opt->dir));
+    st->shards = mem_zalloc(opt->shards * sizeof(*st->shards));
+    st->pins = mem_zalloc(opt->shards * sizeof(*st->pins));
+    for (unsigned i = 0; i < opt->shards; i++)
+        shard_init(st, i);
+    st->pool = os_pool_new("disk", opt->disk_threads ? opt->disk_threads : 1);
+    int err = make_dirs(st);
+    if (!err)
+        err = take_lock(st);
+    if (!err)
+        err = open_journal(st);
+    if (!err)
+        err = recover_read(st);
+    if (err) {
+        store_close(st);
+        return err;
+    }
+    *ret_store = st;
+    return 0;
+}
+
+static int compare_pins(const void *a, const void *b)
+{
+    const struct log *x = *(struct log *const *)a, *y = *(struct log *const *)b;
+    if (x->pin_lsn != y->pin_lsn)
+        return x->pin_lsn < y->pin_lsn ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Links all recovered logs by what they need of the journal: sorted once, not inserted one by one. */
+static void link_pins(struct store_shard *ss)
+{
+    struct log **all = mem_alloc((ss->logs.count + 1) * sizeof(*all)), *l;
+    size_t n = 0, cursor = 0;
+    while ((l = map_next(&ss->logs, &cursor))) {
+        l->pin_lsn = l->unsaved_lsn;
+        if (l->state_lsn && (!l->pin_lsn || l->state_lsn < l->pin_lsn))
+            l->pin_lsn = l->state_lsn;
+        if (l->pin_lsn)
+            all[n++] = l;
+    }
+    qsort(all, n, sizeof(*all), compare_pins);
+    for (size_t i = 0; i < n; i++)
+        list_add_tail(&ss->pins, &all[i]->pin_link);
+    mem_free(all);
+}
+
+static void mark_done(struct journal_group *g)
+{
+    struct store *st = g->owner;
+    if (!g->err)
+        atomic_store(&st->marked, true);
+    if (!st->closing)
+        wake_all(st); /* LOG_OS logs wait for it */
+}
+
+/* The journal's last entry tells whether the last stop was clean. */
+static void write_mark(struct store *st, uint64_t what)
+{
+    struct store_mark *m = &st->marks[what == JOURNAL_MARK_STOPPED];
+    m->entry = (struct journal_entry){.base = what, .type = JOURNAL_MARK};
+    m->group = (struct journal_group){.entries = &m->entry, .count = 1, .done = mark_done, .owner = st};
+    st->journal->ops->submit(st->journal, &m->group);
+}
+
+int store_start(struct store *st, struct os_loop **loops)
+{
+    int err = recover_sweep(st);
+    recover_free(st);
+    for (unsigned i = 0; i < st->opt.shards; i++) {
+        st->shards[i].loop = loops[i];
+        link_pins(&st->shards[i]);
+    }
+    if (!err)
+        err = st->journal->ops->start(st->journal);
+    if (err)
+        return err;
+    st->started = true;
+    write_mark(st, JOURNAL_MARK_STARTED);
+    return 0;
+}
+
+/* ---- closing ---- */
+
+static void shard_fini(struct store_shard *ss)
+{
+    group_discard(ss);
+    size_t cursor = 0;
+    for (struct log *l; (l = map_next(&ss->logs, &cursor)); cursor = 0) {
+        l->refs = 0;
+        l->flush = NULL; /* after a failure one may have been under way */
+        log_free(l);
+    }
+    map_fini(&ss->logs);
+    chunk_unref(ss->tail_chunk);
+    chunk_pool_fini(&ss->tail_pool);
+    chunk_pool_fini(&ss->read_pool);
+}
+
+void store_close(struct store *st)
+{
+    bool clean = st->started && !atomic_load(&st->failed);
+    for (unsigned i = 0; clean && i < st->opt.shards; i++)
+        clean = store_shard_stopped(&st->shards[i]);
+    if (st->pool)
+        os_pool_free(st->pool); /* flushes under way run to their end */
+    st->closing = true;
+    if (clean)
+        write_mark(st, JOURNAL_MARK_STOPPED);
+    if (st->journal)
+        st->journal->ops->close(st->journal);
+    mem_free(st->journal_dir);
+    recover_free(st);
+    for (unsigned i = 0; i < st->opt.shards; i++)
+        shard_fini(&st->shards[i]);
+    if (st->lock >= 0)
+        os_close(st->lock);
+    mem_free(st->shards);
+    mem_free((void *)st->pins);
+    mem_free(st->dir);
+    mem_free(st);
+}
+
+/* ---- metadata ---- */
+
+int store_meta_append(struct store_shard *ss, struct span command)
+{
+    struct store *st = ss->st;
+    assert(ss->index == 0);
+    int err = group_admit(ss, command.len, true);
+    if (err)
+        return err;
+    uint8_t *bytes = mem_alloc(command.len);
+    memcpy(bytes, command.ptr, command.len);
+    struct journal_entry e = {.base = ++st->meta_seq, .type = JOURNAL_META, .body = span_of(bytes, command.len)};
+    group_add(ss, &e);
+    return 0;
+}
+
+/* ---- the turn ---- */
+
+void store_shard_complete(struct store_shard *ss)
+{
+    group_complete(ss);
+    if (atomic_load_explicit(&ss->space, memory_order_relaxed) && atomic_exchange(&ss->space, false))
+        ss->st->ev.space(ss->st->ev.arg, ss->index, 0);
+}
+
+static bool recycling(const struct store_shard *ss)
+{
+    uint64_t before = atomic_load_explicit(&ss->recycle_before, memory_order_relaxed);
+    return before > ss->told_pin;
+}
+
+static void forget_producers(struct store_shard *ss)
+{
+    size_t cursor = 0;
+    int64_t now = os_wall_ms();
+    for (struct log *l; (l = map_next(&ss->logs, &cursor));)
+        producers_expire(&l->producers, now - l->config.producer_expiry_ms);
+    ss->expire_at_ns = ss->now_ns + (uint64_t)EXPIRE_EVERY_S * EXPIRE_NS_PER_S;
+}
+
+/* With a full disk nothing else may happen that would find out about new space. */
+static void try_full_disk(struct store_shard *ss)
+{
+    if (ss->disk_full && ss->now_ns >= ss->retry_at_ns) {
+        list_each(it, &ss->tails) {
+            struct log *l = list_entry(it, struct log, tail_link);
+            if (!l->flush && !l->saving && l->tail_durable) {
+                flush_start(l, false);
+                break;
+            }
+        }
+        ss->retry_at_ns = ss->now_ns + FULL_NS;
+    }
+    if (ss->index == 0 && ss->now_ns >= ss->poke_at_ns) {
+        ss->st->journal->ops->drop_before(ss->st->journal, 0); /* lets the journal try again, too */
+        ss->poke_at_ns = ss->now_ns + FULL_NS;
+    }
+}
+
+static void renew_states(struct store_shard *ss)
+{
+    size_t cursor = 0;
+    ss->renewed = true;
+    for (struct log *l; (l = map_next(&ss->logs, &cursor));) {
+        if (l->renew_state && !flush_start(l, true))
+            ss->renewed = false;
+        else
+            l->renew_state = false;
+    }
+}
+
+static void feed_starved(struct store_shard *ss)
+{
+    size_t used = atomic_load_explicit(&ss->tail_pool.used_bytes, memory_order_relaxed);
+    if (!ss->starved || (used > 2 * ss->tail_limit && !ss->disk_full))
+        return;
+    ss->starved = false;
+    ss->st->ev.space(ss->st->ev.arg, ss->index, 0);
+}
+
+static bool os_log_unsaved(const struct log *l)
+{
+    return l->config.durability == LOG_OS && !l->damaged && (l->saving || l->tail.count || l->saved != l->written);
+}
+
+static void sync_os_logs(struct store_shard *ss)
+{
+    size_t cursor = 0;
+    for (struct log *l; (l = map_next(&ss->logs, &cursor));)
+        if (os_log_unsaved(l) && !flush_start(l, true))
+            return;
+}
+
+void store_shard_tick(struct store_shard *ss, uint64_t now_ns)
+{
+    ss->now_ns = now_ns;
+    if (atomic_load_explicit(&ss->st->failed, memory_order_relaxed))
+        return;
+    state_retry(ss);
+    if (recycling(ss))
+        pin_recycle(ss);
+    if (!ss->renewed)
+        renew_states(ss);
+    flush_pressure(ss);
+    if (ss->stopping)
+        sync_os_logs(ss);
+    flush_os(ss);
+    try_full_disk(ss);
+    feed_starved(ss);
+    if (now_ns >= ss->expire_at_ns)
+        forget_producers(ss);
+}
+
+uint64_t store_shard_next_tick(const struct store_shard *ss)
+{
+    uint64_t next = ss->expire_at_ns;
+    if (ss->index == 0 && ss->disk_full && ss->poke_at_ns < next)
+        next = ss->poke_at_ns;
+    bool soon = recycling(ss) || !list_empty(&ss->states) || ss->starved || !ss->renewed || ss->stopping;
+    if (soon && ss->now_ns + SOON_NS < next)
+        next = ss->now_ns + SOON_NS;
+    if (ss->disk_full && ss->retry_at_ns < next)
+        next = ss->retry_at_ns;
+    if (ss->index == 0 && ss->now_ns + FULL_NS < next && atomic_load(&ss->st->journal->stats.refused))
+        next = ss->now_ns + FULL_NS;
+    return next;
+}
+
+/* ---- stopping ---- */
+
+void store_shard_stop(struct store_shard *ss)
+{
+    ss->stopping = true;
+}
+
+/* LOG_OS logs are synced and their states saved; of the others the journal has everything. */
+bool store_shard_stopped(const struct store_shard *ss)
+{
+    if (!ss->stopping || ss->flushes || ss->groups_in_flight || ss->reads || (ss->group && ss->group->g.count))
+        return false;
+    size_t cursor = 0;
+    for (struct log *l; (l = map_next(&ss->logs, &cursor));)
+        if (os_log_unsaved(l))
+            return false;
+    return true;
+}
+
+/* ---- figures ---- */
+
+void store_figures(const struct store *st, struct store_figures *ret)
+{
+    *ret = (struct store_figures){
+        .journal = &st->journal->stats,
+        .tail_limit = st->opt.tail_bytes,
+        .read_bytes = atomic_load(&st->read_bytes),
+        .logs = atomic_load(&st->log_count),
+    };
+    for (unsigned i = 0; i < st->opt.shards; i++) {
+        ret->tail_bytes += atomic_load(&st->shards[i].tail_pool.used_bytes);
+        ret->open_files += atomic_load(&st->shards[i].open_files);
+    }
+}
