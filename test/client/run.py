@@ -68,9 +68,10 @@ class Target:
             http = ["--http", self.options.http] if self.options.http else []
             return ["--bootstrap", self.options.bootstrap, "--external"] + http
         if self.broker is None:
-            self.broker = Broker(self.options.binary, shards=self.options.shards, settings={**SETTINGS, **self.options.settings},
-                                 wrap=self.options.wrap, env=self.options.broker_env)
-            self.broker.start()
+            broker = Broker(self.options.binary, shards=self.options.shards, wrap=self.options.wrap,
+                            settings={**SETTINGS, **self.options.settings}, env=self.options.broker_env)
+            broker.start()
+            self.broker = broker
         return ["--bootstrap", self.broker.bootstrap, "--http", self.broker.http_address]
 
     def result(self, good, name, details=""):

@@ -84,6 +84,8 @@ class Broker:
 
     def spawn(self):
         """Starts the process without waiting for it."""
+        if not os.access(self.binary, os.X_OK):
+            raise BrokerError(f"{self.binary} is not there; build it first")
         self.ready.clear()
         log = open(self.log_path, "ab")
         environment = dict(os.environ, **(self.env or {}))
@@ -135,6 +137,8 @@ class Broker:
 
     def stop(self, timeout=30.0):
         """SIGTERM; returns the exit code."""
+        if not self.alive():
+            raise BrokerError(f"is not running\n{self.log_tail()}")
         os.kill(self.pid(), signal.SIGTERM)
         try:
             return self.process.wait(timeout)
