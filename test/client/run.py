@@ -72,7 +72,8 @@ class Target:
                             settings={**SETTINGS, **self.options.settings}, env=self.options.broker_env)
             broker.start()
             self.broker = broker
-        return ["--bootstrap", self.broker.bootstrap, "--http", self.broker.http_address]
+        return ["--bootstrap", self.broker.bootstrap, "--http", self.broker.http_address,
+                "--pid", str(self.broker.pid())]
 
     def result(self, good, name, details=""):
         for line in details.splitlines():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real crashes: `run.py kill`, `run.py trace`, `run.py full`. Each prints TAP lines."""
+"""Real crashes and other extremes: `run.py kill`, `trace`, `full` or `many`. Each prints TAP lines."""
 
 import argparse
 import os
@@ -73,9 +73,14 @@ def full(options, report):
     disk_full.run(options, report)
 
 
+def many(options, report):
+    import many as partitions
+    partitions.run(options, report)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="test/crash/run.py", description=__doc__)
-    parser.add_argument("what", choices=("kill", "trace", "full"))
+    parser.add_argument("what", choices=("kill", "trace", "full", "many"))
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, help="of the kill loop; default: a new one, which is printed")
     parser.add_argument("--shards", type=int, default=1)

@@ -1,6 +1,7 @@
 """Scenarios: functions with a name and a time limit, reported as TAP lines on standard output."""
 
 import argparse
+import contextlib
 import faulthandler
 import os
 import random
@@ -22,10 +23,11 @@ class Skip(Exception):
 class Context:
     """What a scenario gets: where the broker is, and names nobody else uses."""
 
-    def __init__(self, bootstrap, http, external):
+    def __init__(self, bootstrap, http, external, pid):
         self.bootstrap = bootstrap
         self.http = http          # "host:port" of the management port, or None
         self.external = external  # the broker is not one of ours: only what all brokers must do
+        self.pid = pid            # of the broker; None: its memory can't be watched
         self.run = "".join(random.choices(string.ascii_lowercase, k=6))
         self.count = 0
 
@@ -40,8 +42,23 @@ class Context:
             conn.create_topic(name, partitions, {k.replace("_", "."): str(v) for k, v in configs.items()})
         return name
 
+    @contextlib.contextmanager
+    def memory_bound(self, megabytes):
+        """What happens inside must not make the broker's peak of resident memory grow by more."""
+        before = peak_rss_mb(self.pid)
+        yield
+        grown = peak_rss_mb(self.pid) - before
+        true(grown <= megabytes, f"peak memory grew by {grown:.0f} MB, at most {megabytes} were allowed")
+
     def connect(self, timeout=10.0):
         return wire.Connection(self.bootstrap, timeout=timeout)
+
+
+def peak_rss_mb(pid):
+    if pid is None:
+        return 0
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
 
 def scenario(name, timeout=30):
@@ -118,12 +135,13 @@ def main(prefix):
     parser = argparse.ArgumentParser()
     parser.add_argument("--bootstrap", required=True, help="HOST:PORT of the broker")
     parser.add_argument("--http", help="HOST:PORT of the management port")
+    parser.add_argument("--pid", type=int, help="process id of the broker, to watch its memory")
     parser.add_argument("--external", action="store_true", help="the broker is another program")
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
     options = parser.parse_args()
     signal.signal(signal.SIGALRM, on_alarm)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    context = Context(options.bootstrap, options.http, options.external)
+    context = Context(options.bootstrap, options.http, options.external, options.pid)
     failed = 0
     chosen = [s for s in SCENARIOS if options.only in s[0]]
     for number, (name, function, timeout) in enumerate(chosen, 1):

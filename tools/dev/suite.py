@@ -246,6 +246,7 @@ def step_crash(tally):
     tally.program("kill -9, 3 shards", crash("kill", "--rounds", "25", "--shards", "3"), 600)
     tally.program("order of system calls", crash("trace", "--shards", "3"), 300)
     tally.program("full disk", crash("full"), 300)
+    tally.program("many partitions", crash("many", "--shards", "3"), 300)
 
 
 STEPS = {
@@ -255,7 +256,7 @@ STEPS = {
     "asan": (step_asan, "Address- and UndefinedBehaviorSanitizer: unit tests, fuzz corpus, simulation, clients"),
     "tsan": (step_tsan, "ThreadSanitizer: unit tests, clients on three shards"),
     "clients": (step_clients, "real clients against one shard and three"),
-    "crash": (step_crash, "kill -9, order of syncs and acknowledgements, full disk"),
+    "crash": (step_crash, "kill -9, order of syncs and acknowledgements, full disk, many partitions"),
 }
 
 
