@@ -151,12 +151,12 @@ def unit_tests(tally, directory, env=None, wrap=()):
 def fuzz_targets(directory):
     """{target: (program, folder of seeds)}"""
     programs, _ = executables(directory)
-    corpus = os.path.join(ROOT, "test", "fuzz", "corpus")
+    seeds = os.path.join(ROOT, "test", "fuzz", "seeds")
     found = {}
     for name, path in programs.items():
         if f"{os.sep}fuzz{os.sep}" in path:
             target = re.sub(r"^fuzz_|_fuzz$|^fuzz-|-fuzz$", "", name)
-            found[target] = (path, os.path.join(corpus, target))
+            found[target] = (path, os.path.join(seeds, target))
     return found
 
 
