@@ -1,6 +1,6 @@
 # Build directories and the options of each; sourced by ./dev.
 
-# build_dir release|clang|asan|tsan|coverage: configures the directory if need be and builds it.
+# build_dir release|clang|asan|tsan|coverage: configures the directory if need be and builds it; DIR/colobus is the broker.
 build_dir() {
     local dir=build-$1 cc=gcc options=() stamp out
     case $1 in
@@ -31,8 +31,9 @@ build_dir() {
             return 1
         }
     elif [ "$(cat "$dir/.dev-options" 2>/dev/null)" != "$stamp" ]; then
-        meson configure "$dir" "${options[@]}"
+        meson configure "$dir" "${options[@]}" >/dev/null
     fi
     echo "$stamp" >"$dir/.dev-options"
     ninja -C "$dir" --quiet
+    ln -sf src/app/colobus "$dir/colobus"
 }
