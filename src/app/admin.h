@@ -1,0 +1,97 @@
+/* The management port: health, metrics, topics and a page for people, over HTTP.
+ *
+ * It knows the broker only through struct admin_backend, so it is tested without one. */
+#ifndef COLOBUS_APP_ADMIN_H
+#define COLOBUS_APP_ADMIN_H
+
+#include "base/arena.h"
+#include "core/config.h"
+#include "core/metrics.h"
+#include "proto/http/http.h"
+
+/* ---- what the broker provides -------------------------------------------------------------------------- */
+
+enum admin_status { ADMIN_OK, ADMIN_DEGRADED, ADMIN_FAILED };
+
+struct admin_health {
+    enum admin_status status;
+    char reason[200]; /* empty if ok */
+};
+
+struct admin_partition {
+    unsigned shard;
+    uint64_t start, end; /* log start, and the offset after the last durable record */
+    uint64_t bytes;
+    int err; /* 0, or why this log cannot be used */
+};
+
+struct admin_config {
+    struct span name, value;
+    bool is_default;
+};
+
+struct admin_topic {
+    struct span name;
+    uint8_t id[16];
+    const struct admin_partition *partitions;
+    size_t partition_count;
+    const struct admin_config *configs; /* of ADMIN_TOPIC_DESCRIBE only */
+    size_t config_count;
+};
+
+enum admin_op {
+    ADMIN_TOPIC_LIST,     /* all that the actor may see, sorted by name, with their partitions */
+    ADMIN_TOPIC_DESCRIBE, /* `name`, with its configs */
+    ADMIN_TOPIC_CREATE,   /* `name`, `partitions`, `configs`; may answer with the topic */
+    ADMIN_TOPIC_DELETE,   /* `name` */
+};
+
+/* One question. It is the backend's from submit() until it calls done(), exactly once, on `shard`'s thread,
+ * from within submit() or later, even if the client has gone. Everything pointed to lives in its arena, which
+ * the backend may use too (one thread at a time). */
+struct admin_call {
+    /* in */
+    enum admin_op op;
+    struct shard *shard;
+    struct actor actor;
+    struct arena arena;
+    struct span name;
+    int32_t partitions; /* -1: the default */
+    const struct admin_config *configs;
+    size_t config_count;
+    /* out */
+    int err;
+    const char *reason; /* more than err_text(err), or NULL */
+    const struct admin_topic *topics;
+    size_t topic_count;
+
+    void (*done)(struct admin_call *call);
+    struct http_ticket ticket; /* from here on the management port's own */
+    const struct admin *admin;
+    void (*answer)(struct conn *c, struct admin_call *call);
+};
+
+struct admin_backend {
+    void *broker;
+    /* Any shard, at once: what is known by atomics. */
+    void (*health)(void *broker, struct admin_health *ret_health);
+    void (*submit)(void *broker, struct admin_call *call);
+    const struct metrics *metrics;
+};
+
+/* ---- the port ------------------------------------------------------------------------------------------ */
+
+struct admin {
+    struct admin_backend backend;
+    struct http_server server; /* hang it on the HTTP listeners: listener_info.front */
+    const char *version;
+    uint64_t started_ns;
+    const struct config *config;
+};
+
+/* Names its metrics slots too, so it comes before the threads. `cfg` and what `backend` points to must live
+ * as long. */
+void admin_init(struct admin *a, const struct config *cfg, const struct admin_backend *backend,
+                struct metrics *metrics);
+
+#endif

@@ -1,0 +1,28 @@
+/* What the files of the management port share. */
+#ifndef COLOBUS_APP_ADMIN_IMPL_H
+#define COLOBUS_APP_ADMIN_IMPL_H
+
+#include "app/admin.h"
+#include "app/text.h"
+
+/* Makes a call for this request, to be filled in and given to admin_submit(); answer() gets it back unless
+ * the client has gone, or the broker refused (then the error is answered). */
+struct admin_call *admin_call_new(struct conn *c, struct http_ticket ticket, enum admin_op op,
+                                  void (*answer)(struct conn *c, struct admin_call *call));
+void admin_submit(struct admin_call *call);
+/* A call that will not be submitted. */
+void admin_call_free(struct admin_call *call);
+
+/* Answers and empties the text. */
+void admin_answer_text(struct conn *c, uint64_t seq, int status, const char *type, struct text *text);
+
+uint64_t admin_uptime_ms(const struct admin *a, const struct shard *s);
+const char *admin_status_name(enum admin_status s);
+/* A topic id as Kafka's tools print it: 22 characters of base64url. */
+enum { ADMIN_ID_BYTES = 23 };
+void admin_id_format(const uint8_t id[16], char ret_text[ADMIN_ID_BYTES]);
+
+http_handler admin_topics_list, admin_topics_create, admin_topic_describe, admin_topic_delete;
+http_handler admin_metrics, admin_page;
+
+#endif

@@ -1,0 +1,138 @@
+/* /: one page that says what runs here. No script, nothing from elsewhere; every text from the broker is
+ * escaped. */
+#include "app/admin_impl.h"
+#include "core/shard.h"
+
+static const char style[] =
+    ":root{color-scheme:light "
+    "dark;--ink:#1d2327;--soft:#5c6770;--line:#d9dfe3;--back:#fbfbf9;--ok:#1a7f4b;--degraded:"
+    "#9a6700;--failed:#b42318}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6e9eb;--soft:#9aa5ad;--line:#333b41;--back:#15191c;--ok:"
+    "#4cc38a;"
+    "--degraded:#e0a93b;--failed:#f0716a}}"
+    "body{font:15px/1.5 "
+    "system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:60rem;margin:2.5rem auto;"
+    "padding:0 1.25rem}"
+    "h1{font-size:1.6rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}p{margin:.25rem "
+    "0}.soft{color:var(--soft)}"
+    ".state{display:inline-block;border:1px solid;border-radius:1rem;padding:0 "
+    ".7rem;margin-left:.6rem;font-size:.85rem;"
+    "vertical-align:middle}.ok{color:var(--ok)}.degraded{color:var(--degraded)}.failed{color:var(--failed)}"
+    "table{border-collapse:collapse;width:100%}th{font-weight:600;color:var(--soft)}"
+    "th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:left}"
+    ".n{text-align:right;font-variant-numeric:tabular-nums}a{color:inherit}nav a{margin-right:1rem}"
+    "code{font:.9em ui-monospace,monospace}";
+
+enum { PAGE_TOPICS = 1000 };
+
+static void put_uptime(struct text *out, uint64_t ms)
+{
+    uint64_t s = ms / 1000;
+    if (s >= 86400)
+        text_printf(out, "%llu d %llu h", (unsigned long long)(s / 86400),
+                    (unsigned long long)(s / 3600 % 24));
+    else if (s >= 3600)
+        text_printf(out, "%llu h %llu min", (unsigned long long)(s / 3600),
+                    (unsigned long long)(s / 60 % 60));
+    else
+        text_printf(out, "%llu min %llu s", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
+}
+
+static void put_head(struct text *out, const struct admin *a, const struct shard *s)
+{
+    struct admin_health h = {0};
+    a->backend.health(a->backend.broker, &h);
+    const char *status = admin_status_name(h.status);
+    text_printf(out,
+                "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Colobus</title>"
+                "<meta name=\"viewport\" "
+                "content=\"width=device-width,initial-scale=1\"><style>%s</style></head><body>"
+                "<h1>Colobus<span class=\"state %s\">%s</span></h1><p class=\"soft\">version ",
+                style, status, status);
+    text_put_html(out, span_str(a->version));
+    text_put(out, " &middot; up ");
+    put_uptime(out, admin_uptime_ms(a, s));
+    text_put(out, " &middot; ");
+    text_put_bytes(out, os_rss_bytes());
+    text_put(out, " of memory</p>");
+    if (h.reason[0]) {
+        text_printf(out, "<p class=\"%s\">", status);
+        text_put_html(out, span_str(h.reason));
+        text_put(out, "</p>");
+    }
+}
+
+static void put_listeners(struct text *out, const char *protocol, const struct config_listeners *list)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        text_printf(out, "<tr><td>%s</td><td>", protocol);
+        text_put_html(out, span_str(list->items[i].name));
+        text_put(out, "</td><td><code>");
+        text_put_html(out, span_str(list->items[i].address));
+        text_put(out, "</code></td></tr>");
+    }
+}
+
+static void put_topic(struct text *out, const struct admin_topic *t)
+{
+    uint64_t bytes = 0, records = 0;
+    for (size_t i = 0; i < t->partition_count; i++) {
+        bytes += t->partitions[i].bytes;
+        records += t->partitions[i].end - t->partitions[i].start;
+    }
+    text_put(out, "<tr><td><a href=\"/api/topics/"); /* names are [a-zA-Z0-9._-]; escaped all the same */
+    text_put_html(out, t->name);
+    text_put(out, "\">");
+    text_put_html(out, t->name);
+    text_printf(out, "</a></td><td class=\"n\">%zu</td><td class=\"n\">%llu</td><td class=\"n\">",
+                t->partition_count, (unsigned long long)records);
+    text_put_bytes(out, bytes);
+    text_put(out, "</td></tr>");
+}
+
+static void put_topics(struct text *out, const struct admin_call *call)
+{
+    text_printf(out, "<h2>Topics (%zu)</h2>", call->topic_count);
+    if (call->topic_count == 0) {
+        text_put(out, "<p class=\"soft\">None yet. A producer makes one by using it, or "
+                      "<code>colobus topic create NAME</code>.</p>");
+        return;
+    }
+    text_put(out, "<table><tr><th>Name</th><th class=\"n\">Partitions</th><th class=\"n\">Records</th>"
+                  "<th class=\"n\">Size</th></tr>");
+    for (size_t i = 0; i < call->topic_count && i < PAGE_TOPICS; i++)
+        put_topic(out, &call->topics[i]);
+    text_put(out, "</table>");
+    if (call->topic_count > PAGE_TOPICS)
+        text_printf(out, "<p class=\"soft\">The first %d; <a href=\"/api/topics\">all of them</a>.</p>",
+                    PAGE_TOPICS);
+}
+
+static void answer_page(struct conn *c, struct admin_call *call)
+{
+    struct text page = {0};
+    const struct config *cfg = call->admin->config;
+    put_head(&page, call->admin, c->shard);
+    text_put(&page, "<h2>Listeners</h2><table><tr><th>Protocol</th><th>Name</th><th>Address</th></tr>");
+    put_listeners(&page, "Kafka", &cfg->kafka_listen);
+    put_listeners(&page, "HTTP", &cfg->http_listen);
+    text_put(&page, "</table>");
+    put_topics(&page, call);
+    text_put(&page, "<h2>More</h2><nav><a href=\"/healthz\">/healthz</a><a href=\"/metrics\">/metrics</a>"
+                    "<a href=\"/api/topics\">/api/topics</a></nav></body></html>\n");
+    struct http_header policy = {span_str("Content-Security-Policy"),
+                                 span_str("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                                          "form-action 'none'; frame-ancestors 'none'")};
+    http_respond(c, call->ticket.seq,
+                 &(struct http_response){.status = 200,
+                                         .content_type = "text/html; charset=utf-8",
+                                         .body = text_span(&page),
+                                         .extra = &policy,
+                                         .extra_count = 1});
+    text_free(&page);
+}
+
+void admin_page(struct conn *c, const struct http_request *req, struct http_ticket ticket)
+{
+    admin_submit(admin_call_new(c, ticket, ADMIN_TOPIC_LIST, answer_page));
+}

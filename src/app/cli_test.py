@@ -1,0 +1,215 @@
+"""What a person at a terminal sees: help, exit codes, suggestions, settings, completion.
+
+Called with the binary and with doc/settings.md."""
+
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+BINARY, SETTINGS = sys.argv[1:3]
+
+
+def run(*args, text_in=None):
+    return subprocess.run([BINARY, *args], input=text_in, capture_output=True, text=True, timeout=60, check=False)
+
+
+class Usage(unittest.TestCase):
+    def test_help_of_everything(self):
+        out = run()
+        self.assertEqual((out.returncode, out.stderr), (0, ""))
+        self.assertEqual(run("--help").stdout, out.stdout)
+        for command in ("serve", "config", "topic list", "topic create", "topic describe", "topic delete", "dump",
+                        "completion", "version"):
+            self.assertIn(f"\n  {command}", out.stdout)
+            own = run(*command.split(), "--help")
+            self.assertEqual(own.returncode, 0)
+            self.assertIn(f"Usage: colobus {command}", own.stdout)
+            self.assertEqual(own.stdout, run("help", *command.split()).stdout)
+
+    def test_lines_fit_a_terminal(self):
+        for args in ([], ["serve"], ["config"], ["topic", "create"], ["config", "--describe"]):
+            out = run(*args) if "--describe" in args else run(*args, "--help")
+            self.assertLessEqual(max(map(len, out.stdout.splitlines())), 110, args)
+
+    def test_version(self):
+        self.assertRegex(run("version").stdout, r"^colobus \d+\.\d+\.\d+\n$")
+        self.assertEqual(run("--version").stdout, run("version").stdout)
+
+    def test_misspelt_commands_get_a_suggestion(self):
+        for typed, meant in (("srve", "serve"), ("confg", "config"), ("topic lst", "topic list"),
+                             ("topics list", "topic list"), ("topic creat", "topic create")):
+            out = run(*typed.split())
+            self.assertEqual((out.returncode, out.stdout), (2, ""), typed)
+            self.assertIn(f"did you mean {meant}?", out.stderr)
+        self.assertIn("colobus --help", run("xyzzyxyzzy").stderr)
+
+    def test_misspelt_options_get_a_suggestion(self):
+        out = run("serve", "--data-dri=x")
+        self.assertEqual(out.returncode, 2)
+        self.assertIn("did you mean --data-dir?", out.stderr)
+
+    def test_wrong_arguments_are_usage_errors(self):
+        for args in (["topic"], ["topic", "create"], ["topic", "create", "a", "b"], ["topic", "list", "--json=yes"],
+                     ["topic", "list", "--broker"], ["topic", "create", "a", "--partitions", "0"],
+                     ["topic", "create", "a", "--config", "x"], ["dump"], ["completion", "tcsh"], ["serve", "now"]):
+            out = run(*args)
+            self.assertEqual((out.returncode, out.stdout), (2, ""), args)
+            self.assertTrue(out.stderr)
+
+    def test_completion_is_accepted_by_its_shell(self):
+        for shell, check in (("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])):
+            script = run("completion", shell).stdout
+            self.assertIn("kafka.listen=", script)
+            if shutil.which(shell):
+                with tempfile.NamedTemporaryFile("w", suffix=shell) as file:
+                    file.write(script)
+                    file.flush()
+                    done = subprocess.run([*check, file.name], capture_output=True, text=True, check=False)
+                    self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def complete(self, *words):
+        line = f'source <({BINARY} completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _colobus; ' \
+               'printf "%s\\n" "${COMPREPLY[@]}"'
+        return subprocess.run(["bash", "-c", line, "bash", *words], capture_output=True, text=True,
+                              check=True).stdout.split()
+
+    def test_bash_completes(self):
+        self.assertEqual(self.complete("colobus", "ser"), ["serve"])
+        self.assertEqual(sorted(self.complete("colobus", "topic", "de")), ["delete", "describe"])
+        self.assertEqual(self.complete("colobus", "serve", "--d"), ["--data-dir"])
+        self.assertEqual(self.complete("colobus", "topic", "create", "--p"), ["--partitions"])
+        self.assertEqual(self.complete("colobus", "serve", "--set", "kafka.li"), ["kafka.listen="])
+        self.assertEqual(self.complete("colobus", "completion", "z"), ["zsh"])
+
+
+class Settings(unittest.TestCase):
+    def test_the_manual_is_current(self):
+        with open(SETTINGS, encoding="utf-8") as file:
+            self.assertEqual(file.read(), run("config", "--describe", "--markdown").stdout,
+                             "run: build/colobus config --describe --markdown > doc/settings.md")
+
+    def test_describe_as_json(self):
+        rows = json.loads(run("config", "--describe", "--json", "--set", "shards=3").stdout)
+        shards = next(row for row in rows if row["key"] == "shards")
+        self.assertEqual((shards["value"], shards["source"], shards["default"]), ("3", "command line", "auto"))
+
+    def test_an_unknown_key_is_exit_2_with_the_nearest(self):
+        for command in ("serve", "config"):
+            out = run(command, "--set", "kafka.lisen=127.0.0.1:1")
+            self.assertEqual((out.returncode, out.stdout), (2, ""))
+            self.assertEqual(out.stderr, 'colobus: unknown setting "kafka.lisen"; did you mean kafka.listen?\n')
+
+    def test_a_bad_value_is_exit_2_with_the_reason(self):
+        out = run("serve", "--set", "segment.bytes=big")
+        self.assertEqual(out.returncode, 2)
+        self.assertIn('segment.bytes: "big" is not a size', out.stderr)
+        self.assertEqual(run("serve", "--log-level", "loud").returncode, 2)
+
+    def test_the_command_line_wins_over_the_file(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+            file.write("shards = 2\n[kafka]\nmax-topics = 5\n")
+            file.flush()
+            out = run("config", "--config", file.name, "--set", "shards=3", "--data-dir", "here").stdout
+        self.assertIn("\nshards = 3\n", out)
+        self.assertIn("\nkafka.max-topics = 5\n", out)
+        self.assertIn("data-dir = here\n", out)
+        self.assertIn("\n; disk.threads = 2\n", out)
+
+    def test_a_bad_file_is_exit_2_with_its_line(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+            file.write("[kafka]\nmax-topcs = 5\n")
+            file.flush()
+            out = run("serve", "--config", file.name)
+        self.assertEqual(out.returncode, 2)
+        self.assertIn(f"{file.name}:2: unknown setting \"kafka.max-topcs\"", out.stderr)
+        self.assertEqual(run("serve", "--config", "/nonexistent").returncode, 2)
+
+
+class Broker(http.server.BaseHTTPRequestHandler):
+    """Answers like the management port, and keeps what it was asked."""
+    asked = []
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append((self.command, self.path, json.loads(body) if body else None))
+        status, reply = 200, {"topics": [{"name": "orders", "partitions": 2, "records": 1234567, "bytes": 2048}]}
+        if self.command == "POST":
+            status, reply = 201, {"name": "x"}
+        elif self.command == "DELETE":
+            status, reply = 204, None
+        elif self.path == "/api/topics/none":
+            status, reply = 404, {"error": "not found"}
+        elif self.path != "/api/topics":
+            reply = {"name": "orders", "id": "AAA", "partitions": [
+                {"partition": 0, "shard": 1, "start_offset": 5, "end_offset": 105, "bytes": 10}],
+                "configs": [{"name": "retention.ms", "value": "1", "default": False}]}
+        text = json.dumps(reply).encode() if reply else b""
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_DELETE = answer
+
+    def log_message(self, *args):
+        pass
+
+
+class Topics(unittest.TestCase):
+    def setUp(self):
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Broker)
+        self.broker = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        Broker.asked.clear()
+
+    def tearDown(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def test_list_is_a_table(self):
+        out = run("topic", "list", "--broker", self.broker)
+        self.assertEqual((out.returncode, out.stderr), (0, ""))
+        self.assertEqual(out.stdout, "TOPIC   PARTITIONS  RECORDS     SIZE\norders           2  1234567  2.0 KiB\n")
+
+    def test_list_as_json(self):
+        out = run("topic", "list", f"--broker={self.broker}", "--json")
+        self.assertEqual(json.loads(out.stdout)["topics"][0]["name"], "orders")
+
+    def test_create_sends_partitions_and_configs(self):
+        out = run("topic", "create", "orders", "--broker", self.broker, "--partitions", "6", "--config", "a.b=c=d")
+        self.assertEqual((out.returncode, out.stdout), (0, "created orders\n"))
+        self.assertEqual(Broker.asked, [("POST", "/api/topics",
+                                         {"name": "orders", "partitions": 6, "configs": {"a.b": "c=d"}})])
+
+    def test_describe(self):
+        out = run("topic", "describe", "orders", "--broker", self.broker)
+        self.assertIn("        0      1      5  105  10 B\n", out.stdout)
+        self.assertIn("retention.ms  1      set\n", out.stdout)
+
+    def test_delete_escapes_the_name(self):
+        self.assertEqual(run("topic", "delete", "a/b c", "--broker", self.broker).returncode, 0)
+        self.assertEqual(Broker.asked[0][:2], ("DELETE", "/api/topics/a%2Fb%20c"))
+
+    def test_a_refusal_is_exit_1_with_the_reason(self):
+        out = run("topic", "describe", "none", "--broker", self.broker)
+        self.assertEqual((out.returncode, out.stdout, out.stderr), (1, "", "colobus: not found\n"))
+
+    def test_no_broker_is_exit_1(self):
+        self.server.server_close()
+        out = run("topic", "list", "--broker", self.broker)
+        self.assertEqual(out.returncode, 1)
+        self.assertIn("no broker answers at", out.stderr)
+
+    def test_a_reader_that_is_gone_is_a_failure(self):
+        with open(os.devnull, "rb") as closed:
+            out = subprocess.run([BINARY, "version"], stdout=closed, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(out.returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]])

@@ -1,0 +1,145 @@
+#include "app/text.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+void text_free(struct text *t)
+{
+    mem_free(t->ptr);
+    *t = (struct text){0};
+}
+
+static void reserve(struct text *t, size_t more)
+{
+    if (t->len + more + 1 <= t->cap)
+        return;
+    t->cap = (t->len + more + 1) * 2;
+    t->ptr = mem_realloc(t->ptr, t->cap);
+}
+
+void text_put_span(struct text *t, struct span s)
+{
+    reserve(t, s.len);
+    if (s.len)
+        memcpy(t->ptr + t->len, s.ptr, s.len);
+    t->len += s.len;
+    t->ptr[t->len] = 0;
+}
+
+void text_put(struct text *t, const char *s)
+{
+    text_put_span(t, span_str(s));
+}
+
+void text_printf(struct text *t, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    assert(n >= 0);
+    reserve(t, (size_t)n);
+    vsnprintf(t->ptr + t->len, (size_t)n + 1, fmt, again);
+    t->len += (size_t)n;
+    va_end(again);
+    va_end(ap);
+}
+
+void text_put_html(struct text *t, struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        switch (s.ptr[i]) {
+        case '&':
+            text_put(t, "&amp;");
+            break;
+        case '<':
+            text_put(t, "&lt;");
+            break;
+        case '>':
+            text_put(t, "&gt;");
+            break;
+        case '"':
+            text_put(t, "&quot;");
+            break;
+        case '\'':
+            text_put(t, "&#39;");
+            break;
+        default:
+            text_put_span(t, span_of(s.ptr + i, 1));
+        }
+    }
+}
+
+void text_put_bytes(struct text *t, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double v = (double)bytes;
+    size_t u = 0;
+    for (; v >= 1024 && u + 1 < sizeof(units) / sizeof(units[0]); u++)
+        v /= 1024;
+    text_printf(t, u ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
+static int put_json(const char *buffer, size_t size, void *arg)
+{
+    text_put_span(arg, span_of(buffer, size));
+    return 0;
+}
+
+void text_put_json(struct text *t, const struct json_t *o, size_t flags)
+{
+    json_dump_callback(o, put_json, t, flags);
+    text_put(t, "\n");
+}
+
+struct span text_span(const struct text *t)
+{
+    return span_of(t->ptr ? t->ptr : "", t->len);
+}
+
+void table_row(struct table *t, const char *const *cells, size_t count)
+{
+    if (!t->columns)
+        t->columns = count;
+    assert(count == t->columns && count <= TABLE_COLUMNS);
+    if (t->rows == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : 16;
+        t->cells = mem_realloc(t->cells, t->cap * t->columns * sizeof(*t->cells));
+    }
+    for (size_t c = 0; c < count; c++)
+        t->cells[t->rows * t->columns + c] = mem_strndup(cells[c], strlen(cells[c]));
+    t->rows++;
+}
+
+void table_print(const struct table *t, struct text *out)
+{
+    int width[TABLE_COLUMNS] = {0};
+    for (size_t i = 0; i < t->rows * t->columns; i++) {
+        int n = (int)strlen(t->cells[i]);
+        if (n > width[i % t->columns])
+            width[i % t->columns] = n;
+    }
+    for (size_t r = 0; r < t->rows; r++) {
+        for (size_t c = 0; c < t->columns; c++) {
+            const char *cell = t->cells[r * t->columns + c];
+            bool last = c + 1 == t->columns;
+            text_printf(out, "%*s%s",
+                        t->right[c] ? width[c]
+                        : last      ? 0
+                                    : -width[c],
+                        cell, last ? "\n" : "  ");
+        }
+    }
+}
+
+void table_free(struct table *t)
+{
+    for (size_t i = 0; i < t->rows * t->columns; i++)
+        mem_free(t->cells[i]);
+    mem_free(t->cells);
+    *t = (struct table){0};
+}
