@@ -173,9 +173,11 @@ void op_free(void *op)
 static void submit(struct op *op, void (*run)(struct fake_core *core, struct op *op, bool *ret_done))
 {
     struct fake_core *core = core_of(op);
-    assert(core->op_count < sizeof(core->ops) / sizeof(core->ops[0]));
-    core->ops[core->op_count] = op;
-    core->run[core->op_count++] = run;
+    if (core->op_count == core->op_cap) {
+        core->op_cap = core->op_cap ? core->op_cap * 2 : 16;
+        core->pending = mem_realloc(core->pending, core->op_cap * sizeof(*core->pending));
+    }
+    core->pending[core->op_count++] = (struct fake_pending){op, run};
     core->submitted++;
 }
 
@@ -458,14 +460,13 @@ void op_producer_id_submit(struct op_producer_id *p)
 
 static bool run_op(struct fake_core *core, unsigned i)
 {
-    struct op *op = core->ops[i];
+    struct op *op = core->pending[i].op;
     bool done = false;
-    core->run[i](core, op, &done);
+    core->pending[i].run(core, op, &done);
     if (!done)
         return false;
     core->op_count--;
-    memmove(&core->ops[i], &core->ops[i + 1], (core->op_count - i) * sizeof(core->ops[0]));
-    memmove(&core->run[i], &core->run[i + 1], (core->op_count - i) * sizeof(core->run[0]));
+    memmove(&core->pending[i], &core->pending[i + 1], (core->op_count - i) * sizeof(core->pending[0]));
     op->complete(handle_get(&op->home->conns, op->conn), op);
     return true;
 }
@@ -519,6 +520,7 @@ void fake_core_init(struct fake_core *core)
 void fake_core_fini(struct fake_core *core)
 {
     assert(core->op_count == 0);
+    mem_free(core->pending);
     for (unsigned i = 0; i < FAKE_TOPICS; i++)
         if (core->topics[i])
             free_topic(core, core->topics[i]);

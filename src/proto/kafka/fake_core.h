@@ -18,6 +18,13 @@ struct fake_log {
     uint64_t bases[FAKE_BATCHES];
 };
 
+struct fake_core;
+
+struct fake_pending {
+    struct op *op;
+    void (*run)(struct fake_core *core, struct op *op, bool *ret_done);
+};
+
 struct fake_core {
     struct broker broker;
     struct shard shards[FAKE_SHARDS];
@@ -25,9 +32,8 @@ struct fake_core {
     struct topic *topics[FAKE_TOPICS];
     struct fake_log logs[FAKE_LOGS];
     struct chunk_pool log_pool;
-    struct op *ops[256]; /* submitted, in order */
-    void (*run[256])(struct fake_core *core, struct op *op, bool *ret_done);
-    unsigned op_count;
+    struct fake_pending *pending; /* submitted and not complete, in order */
+    unsigned op_count, op_cap;
     bool newest_first; /* complete in the reverse order of submission */
     int append_err;    /* every append fails with it */
     int64_t next_producer_id;
