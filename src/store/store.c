@@ -18,6 +18,7 @@
 
 enum {
     SOON_NS = 5000000,
+    PRESSURE_NS = 200000, /* how often tails over their budget are looked at */
     FULL_NS = 500000000,
     EXPIRE_NS_PER_S = 1000000000,
     EXPIRE_EVERY_S = 600,
@@ -410,6 +411,12 @@ void store_shard_tick(struct store_shard *ss, uint64_t now_ns)
         forget_producers(ss);
 }
 
+static bool over_budget(const struct store_shard *ss)
+{
+    return atomic_load_explicit(&ss->tail_pool.used_bytes, memory_order_relaxed) > ss->tail_limit &&
+           ss->flushes < MAX_FLUSHES;
+}
+
 uint64_t store_shard_next_tick(const struct store_shard *ss)
 {
     uint64_t next = ss->expire_at_ns;
@@ -420,6 +427,8 @@ uint64_t store_shard_next_tick(const struct store_shard *ss)
         next = ss->now_ns + SOON_NS;
     if (ss->disk_full && ss->retry_at_ns < next)
         next = ss->retry_at_ns;
+    if (!ss->disk_full && over_budget(ss) && ss->now_ns + PRESSURE_NS < next)
+        next = ss->now_ns + PRESSURE_NS;
     if (ss->index == 0 && ss->now_ns + FULL_NS < next && atomic_load(&ss->st->journal->stats.refused))
         next = ss->now_ns + FULL_NS;
     return next;
