@@ -42,9 +42,8 @@ static int after_inflate(z_stream *s, int r)
     }
     if (r == Z_MEM_ERROR)
         return ERR_NO_MEMORY;
-    if (r != Z_OK || (s->avail_in == 0 && s->avail_out > 0))
-        return ERR_BAD_BATCH; /* damaged, or cut: it has room and wants more */
-    return 0;
+    return r == Z_OK ? 0
+                     : ERR_BAD_BATCH; /* damaged; or cut, which is Z_BUF_ERROR, since it always has room */
 }
 
 int gzip_decode(struct compressor *z, struct span in, size_t limit)

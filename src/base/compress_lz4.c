@@ -68,7 +68,9 @@ int lz4_decode(struct compressor *z, struct span in, size_t limit)
             large = large || has_large_blocks(in);
         err = decode_some(z, &in, limit, &left);
     }
-    if (large)
+    /* LZ4F_resetDecompressionContext() keeps what is missing of a declared content size, and would then find
+     * the next frame wrong (1.9.4): a context that has met an error is not used again. */
+    if (err || large)
         lz4_fini(z);
     return err;
 }

@@ -81,7 +81,8 @@ static void one_byte_below_the_real_size_is_too_large(void **state)
             size_t len = 1 + rng() % sizeof(data);
             fill(data, len);
             struct span packed, out;
-            assert_int_equal(compress_encode(*state, c, COMPRESS_LEVEL_DEFAULT, span_of(data, len), &packed), 0);
+            assert_int_equal(compress_encode(*state, c, COMPRESS_LEVEL_DEFAULT, span_of(data, len), &packed),
+                             0);
             assert_int_equal(compress_decode(*state, c, packed, len - 1, &out), ERR_TOO_LARGE);
         }
     }
@@ -212,7 +213,8 @@ static size_t lz4_bomb(uint8_t *to, size_t cap, const uint8_t *zeros)
     return n;
 }
 
-/* Snappy is at most 22 times smaller, so this bomb is 47 MiB of one block in snappy-java's framing, repeated. */
+/* Snappy is at most 22 times smaller, so this bomb is 47 MiB of one block in snappy-java's framing, repeated.
+ */
 static size_t snappy_bomb(uint8_t *to, size_t cap, const uint8_t *zeros)
 {
     size_t n = snappy_max_compressed_length(MIB);
@@ -229,7 +231,8 @@ static void bombs_are_stopped_at_the_limit(void **state)
 {
     size_t cap = 64 * MIB;
     uint8_t *zeros = calloc(1, MIB), *bomb = malloc(cap);
-    size_t (*const make[])(uint8_t *, size_t, const uint8_t *) = {gzip_bomb, snappy_bomb, lz4_bomb, zstd_bomb};
+    size_t (*const make[])(uint8_t *, size_t, const uint8_t *) = {gzip_bomb, snappy_bomb, lz4_bomb,
+                                                                  zstd_bomb};
     for (int i = 0; i < 4; i++) {
         size_t n = make[i](bomb, cap, zeros);
         assert_true(n > 0 && n <= cap);
@@ -244,8 +247,9 @@ static void bombs_are_stopped_at_the_limit(void **state)
 /* A few bytes that claim gigabytes must not cost more than the smallest buffer. */
 static void claims_are_not_believed(void **state)
 {
-    static const uint8_t snappy[] = {0xff, 0xff, 0xff, 0xff, 0x07, 0, 'x'};
-    static const uint8_t lz4[] = {4, 0x22, 0x4d, 0x18, 0x68, 0x70, 0, 0, 0, 0x10, 0, 0, 0, 0, 0x2f, 0, 0, 0, 0};
+    static const uint8_t snappy[] = {0x80, 0x80, 0x80, 0x80, 0x01, 0, 'x'}; /* 256 MiB */
+    static const uint8_t lz4[] = {4, 0x22, 0x4d, 0x18, 0x68, 0x70, 0, 0, 0, 0x10,
+                                  0, 0,    0,    0,    0x2f, 0,    0, 0, 0};
     static const uint8_t zstd[] = {0x28, 0xb5, 0x2f, 0xfd, 0xc0, 0x88, 0, 0, 0, 0x10, 0, 0, 0, 0, 1, 0, 0};
     struct span out;
     assert_true(compress_decode(*state, CODEC_SNAPPY, span_of(snappy, sizeof(snappy)), SIZE_MAX, &out) < 0);
@@ -276,8 +280,17 @@ static void a_large_buffer_is_given_back(void **state)
     assert_true(compressor_scratch_bytes(*state) > 8 * MIB);
     compressor_trim(*state);
     assert_true(compressor_scratch_bytes(*state) <= 2 * COMPRESS_KEEP_BYTES);
-    assert_int_equal(compress_encode(*state, CODEC_ZSTD, 1, span_of(zeros, 100), &packed), 0);
-    assert_int_equal(compress_decode(*state, CODEC_ZSTD, packed, 100, &out), 0);
+    free(zeros);
+}
+
+static void a_small_batch_gives_back_what_a_large_one_needed(void **state)
+{
+    uint8_t *zeros = calloc(1, 8 * MIB);
+    struct span packed, out;
+    assert_int_equal(compress_encode(*state, CODEC_GZIP, 1, span_of(zeros, 8 * MIB), &packed), 0);
+    assert_int_equal(compress_decode(*state, CODEC_GZIP, packed, 8 * MIB, &out), 0);
+    assert_int_equal(compress_encode(*state, CODEC_GZIP, 1, span_of(zeros, 100), &packed), 0);
+    assert_int_equal(compress_decode(*state, CODEC_GZIP, packed, 100, &out), 0);
     assert_true(compressor_scratch_bytes(*state) <= 2 * COMPRESS_KEEP_BYTES);
     free(zeros);
 }
@@ -332,6 +345,19 @@ static void bit_flips_never_crash(void **state)
         assert_int_equal(decode_copy(*state, c, packed, s.len, &out), 0); /* the context has recovered */
     }
     assert_true(refused > 1000);
+}
+
+/* Found by fuzzing: a frame with a false content size made the next, good one an error. */
+static void a_bad_frame_leaves_nothing_behind(void **state)
+{
+    uint8_t data[700], bad[900];
+    fill(data, sizeof(data));
+    LZ4F_preferences_t prefs = {.frameInfo = {.contentSize = sizeof(data)}};
+    size_t n = LZ4F_compressFrame(bad, sizeof(bad), data, sizeof(data), &prefs);
+    struct span good, out;
+    assert_int_equal(decode_copy(*state, CODEC_LZ4, bad, n - 10, &out), ERR_BAD_BATCH); /* cut */
+    assert_int_equal(compress_encode(*state, CODEC_LZ4, 1, span_of(data, sizeof(data)), &good), 0);
+    assert_int_equal(compress_decode(*state, CODEC_LZ4, good, LIMIT, &out), 0);
 }
 
 static void a_failed_allocation_is_an_error(void **state)
@@ -396,8 +422,10 @@ int main(void)
         T(claims_are_not_believed),
         T(many_small_frames_stay_cheap),
         T(a_large_buffer_is_given_back),
+        T(a_small_batch_gives_back_what_a_large_one_needed),
         T(every_truncation_is_an_error),
         T(bit_flips_never_crash),
+        T(a_bad_frame_leaves_nothing_behind),
         T(a_failed_allocation_is_an_error),
         T(codecs_have_kafkas_names),
         T(uncompressed_bytes_are_passed_through),

@@ -48,8 +48,6 @@ static int heed_content_size(struct scratch *out, struct span frame, size_t limi
         return ERR_TOO_LARGE;
     if (size > frame.len * DECLARED_MAX_RATIO)
         size = frame.len * DECLARED_MAX_RATIO;
-    if (size > limit + 1 - out->len)
-        size = limit + 1 - out->len;
     return scratch_reserve(out, size, limit);
 }
 
