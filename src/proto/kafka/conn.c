@@ -15,8 +15,7 @@ static struct kafka_conn *kafka_conn_of(void *state)
     return kc;
 }
 
-/* ---- deadlines ------------------------------------------------------------------------------------------
- */
+/* ---- deadlines ---------------------------------------------------------------------------------------- */
 
 static uint64_t silence_ms(const struct kafka_conn *kc)
 {
@@ -76,8 +75,7 @@ static void kafka_conn_tick(struct conn *c, void *state, uint64_t now_mono_ns)
     arm(kc);
 }
 
-/* ---- requests and answers -------------------------------------------------------------------------------
- */
+/* ---- requests and answers ----------------------------------------------------------------------------- */
 
 void kafka_conn_advance(struct kafka_conn *kc)
 {

@@ -19,8 +19,7 @@ struct create {
     struct kafka_create_topics_response_topic *out;
 };
 
-/* ---- checks ---------------------------------------------------------------------------------------------
- */
+/* ---- checks ------------------------------------------------------------------------------------------- */
 
 static struct kafka_refusal check_indexes(struct kafka_request *r,
                                           const struct kafka_create_topics_request_topic *in)
@@ -113,8 +112,7 @@ static struct kafka_refusal check(struct kafka_request *r, const struct kafka_cr
     return no.code ? no : set_configs(r, in, config);
 }
 
-/* ---- the answer -----------------------------------------------------------------------------------------
- */
+/* ---- the answer --------------------------------------------------------------------------------------- */
 
 static void refuse(struct kafka_request *r, struct kafka_create_topics_response_topic *out,
                    struct kafka_refusal no)
@@ -187,8 +185,7 @@ static void finish(struct kafka_request *r)
     kafka_respond(r, &st->response);
 }
 
-/* ---- the request ----------------------------------------------------------------------------------------
- */
+/* ---- the request -------------------------------------------------------------------------------------- */
 
 static void create(struct kafka_request *r, const struct kafka_create_topics_request_topic *in,
                    struct kafka_create_topics_response_topic *out)

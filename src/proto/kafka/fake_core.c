@@ -15,8 +15,7 @@ static struct fake_core *core_of(const struct op *op)
     return container_of(op->home->broker, struct fake_core, broker);
 }
 
-/* ---- topics and logs ------------------------------------------------------------------------------------
- */
+/* ---- topics and logs ---------------------------------------------------------------------------------- */
 
 static struct fake_log *log_find(struct fake_core *core, uint64_t id)
 {
@@ -151,8 +150,7 @@ struct topic **topic_list(struct shard *s, const struct actor *actor, struct are
     return all;
 }
 
-/* ---- operations -----------------------------------------------------------------------------------------
- */
+/* ---- operations --------------------------------------------------------------------------------------- */
 
 void *op_new(struct conn *c, size_t size, void (*complete)(struct conn *c, struct op *op), void *user)
 {
@@ -455,8 +453,7 @@ void op_producer_id_submit(struct op_producer_id *p)
     submit(&p->op, run_producer_id);
 }
 
-/* ---- the turn -------------------------------------------------------------------------------------------
- */
+/* ---- the turn ----------------------------------------------------------------------------------------- */
 
 static bool run_op(struct fake_core *core, unsigned i)
 {
@@ -480,8 +477,7 @@ void fake_run(struct fake_core *core)
     }
 }
 
-/* ---- life -----------------------------------------------------------------------------------------------
- */
+/* ---- life --------------------------------------------------------------------------------------------- */
 
 static void init_shard(struct fake_core *core, unsigned i)
 {

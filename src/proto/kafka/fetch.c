@@ -6,7 +6,6 @@
 
 #include "base/err.h"
 #include "proto/kafka/cluster.h"
-#include "proto/kafka/rope.h"
 
 enum {
     TOPIC_IDS_SINCE = 13,     /* KIP-516 */
@@ -17,8 +16,7 @@ enum {
     MAX_WAIT_MS = 5 * 60 * 1000, /* longer waits are cut; a client just asks again */
 };
 
-/* ---- the answer -----------------------------------------------------------------------------------------
- */
+/* ---- the answer --------------------------------------------------------------------------------------- */
 
 static void init_partition(struct kafka_fetch_response_partition *out, int32_t index, int8_t isolation)
 {
@@ -29,40 +27,26 @@ static void init_partition(struct kafka_fetch_response_partition *out, int32_t i
     out->aborted_transactions_count = isolation == READ_COMMITTED ? 0 : -1;
 }
 
-/* What a client may get of what was read. Kafka's code. */
-static int choose_records(const struct kafka_request *r, const struct read_item *it, struct rope *ret_records)
-{
-    *ret_records = it->read.data;
-    if (r->version >= ZSTD_SINCE || it->read.data.len == 0)
-        return KAFKA_NONE;
-    size_t len = kafka_rope_before_zstd(ret_records);
-    if (len == 0)
-        return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
-    kafka_rope_cut(ret_records, len);
-    return KAFKA_NONE;
-}
-
 /* `left` is what max_bytes leaves for partitions of other shards; each shard alone keeps within it. KIP-74:
  * the first batches are sent whatever their size. */
 static void answer_partition(struct kafka_request *r, struct fetch_target *t, uint64_t *left, bool *first)
 {
     const struct read_item *it = t->item;
     struct kafka_fetch_response_partition *out = t->out;
-    struct rope records = {0};
-    int code = it->err ? err_kafka(it->err) : choose_records(r, it, &records);
-    out->error_code = kafka_error(r, code);
-    if (code)
+    const struct rope *records = &it->read.data;
+    out->error_code = kafka_error_of(r, it->err);
+    if (it->err)
         return;
     out->high_watermark = out->last_stable_offset = (int64_t)it->durable;
     out->log_start_offset = (int64_t)it->log_start;
     out->diverging_epoch.epoch = it->diverging_epoch;
     out->diverging_epoch.end_offset = it->diverging_epoch >= 0 ? it->diverging_end : -1;
-    if (records.len == 0 || (!*first && records.len > *left))
+    if (records->len == 0 || (!*first && records->len > *left))
         return;
-    out->records = records;
-    *left -= records.len < *left ? records.len : *left;
+    out->records = *records;
+    *left -= records->len < *left ? records->len : *left;
     *first = false;
-    metrics_add(r->shard->metrics, METRIC_KAFKA_BATCH_BYTES_OUT, records.len);
+    metrics_add(r->shard->metrics, METRIC_KAFKA_BATCH_BYTES_OUT, records->len);
 }
 
 static void finish(struct kafka_request *r)
@@ -78,8 +62,7 @@ static void finish(struct kafka_request *r)
     fetch_wait_free(st);
 }
 
-/* ---- the request ----------------------------------------------------------------------------------------
- */
+/* ---- the request -------------------------------------------------------------------------------------- */
 
 static void add_partition(struct kafka_request *r, struct fetch *st, const struct topic *t, int err,
                           const struct kafka_fetch_request_partition *in,
@@ -92,6 +75,9 @@ static void add_partition(struct kafka_request *r, struct fetch *st, const struc
         err = kafka_partition(t, in->partition, &p);
     if (!err && in->fetch_offset < 0)
         err = ERR_OFFSET_RANGE;
+    /* KafkaApis: by the topic's compression.type; what producers chose is passed on to any client. */
+    if (!err && t->config.codec == CODEC_ZSTD && r->version < ZSTD_SINCE)
+        err = ERR_BAD_CODEC;
     if (err) {
         out->error_code = kafka_error_of(r, err);
         return;

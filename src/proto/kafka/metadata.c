@@ -27,8 +27,7 @@ struct metadata {
     int32_t broker_id; /* what replica and ISR arrays point to */
 };
 
-/* ---- the answer -----------------------------------------------------------------------------------------
- */
+/* ---- the answer --------------------------------------------------------------------------------------- */
 
 static void describe_partition(struct metadata *st, const struct topic *t, int32_t index,
                                struct kafka_metadata_response_partition *out)
@@ -132,8 +131,7 @@ static void finish(struct kafka_request *r)
     kafka_respond(r, m);
 }
 
-/* ---- creation -------------------------------------------------------------------------------------------
- */
+/* ---- creation ----------------------------------------------------------------------------------------- */
 
 struct create {
     struct op_topic_create op;
@@ -173,8 +171,7 @@ static void create(struct kafka_request *r, struct wanted *w)
     op_topic_create_submit(&cr->op);
 }
 
-/* ---- the request ----------------------------------------------------------------------------------------
- */
+/* ---- the request -------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {

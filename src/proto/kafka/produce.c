@@ -26,8 +26,7 @@ struct produce {
     int first_err; /* Kafka's code of the first partition that failed */
 };
 
-/* ---- validation -----------------------------------------------------------------------------------------
- */
+/* ---- validation --------------------------------------------------------------------------------------- */
 
 static void set_error(struct kafka_request *r, struct produce *st,
                       struct kafka_produce_response_partition *out, int code)
@@ -120,8 +119,7 @@ static void add_topic(struct kafka_request *r, struct produce *st, int code,
         add_partition(r, st, t, code, &in->partition_data[i], &out->partition_responses[i]);
 }
 
-/* ---- appending ------------------------------------------------------------------------------------------
- */
+/* ---- appending ---------------------------------------------------------------------------------------- */
 
 static void count_in(struct kafka_request *r, const struct target *t, bool duplicate)
 {
@@ -189,8 +187,7 @@ static void submit(struct kafka_request *r, struct produce *st)
             op_append_submit(ops[s]);
 }
 
-/* ---- the request ----------------------------------------------------------------------------------------
- */
+/* ---- the request -------------------------------------------------------------------------------------- */
 
 /* acks = 0: nobody waits for an answer, so an error can only be told by closing the connection. */
 static void finish(struct kafka_request *r)

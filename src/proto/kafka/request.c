@@ -8,8 +8,7 @@
 #include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/conn.h"
 
-/* ---- life -----------------------------------------------------------------------------------------------
- */
+/* ---- life --------------------------------------------------------------------------------------------- */
 
 static struct kafka_request *request_new(struct kafka_conn *kc, struct chunk *chunk, size_t bytes)
 {
@@ -65,8 +64,7 @@ static void settle(struct kafka_request *r)
         kafka_conn_advance(r->kc);
 }
 
-/* ---- operations -----------------------------------------------------------------------------------------
- */
+/* ---- operations --------------------------------------------------------------------------------------- */
 
 void *kafka_op_new(struct kafka_request *r, size_t size, void (*complete)(struct conn *c, struct op *op))
 {
@@ -89,8 +87,7 @@ void kafka_op_returned(struct kafka_request *r)
     settle(r);
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------
- */
+/* ---- answers ------------------------------------------------------------------------------------------ */
 
 static bool is_first(const struct kafka_request *r)
 {
@@ -145,8 +142,7 @@ void kafka_fail(struct kafka_request *r, int err, const char *why)
     r->fail_why = why;
 }
 
-/* ---- help for handlers ----------------------------------------------------------------------------------
- */
+/* ---- help for handlers -------------------------------------------------------------------------------- */
 
 int16_t kafka_error(struct kafka_request *r, int kafka_code)
 {
@@ -178,8 +174,7 @@ bool kafka_check_count(struct kafka_request *r, uint64_t count)
     return false;
 }
 
-/* ---- start ----------------------------------------------------------------------------------------------
- */
+/* ---- start -------------------------------------------------------------------------------------------- */
 
 void kafka_request_poison(struct kafka_conn *kc, int err, const char *why)
 {

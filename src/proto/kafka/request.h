@@ -59,8 +59,7 @@ void kafka_request_poison(struct kafka_conn *kc, int err, const char *why);
 /* Out of the list, credit given back; freed now, or when its last operation is back. */
 void kafka_request_release(struct kafka_request *r);
 
-/* ---- for handlers ---------------------------------------------------------------------------------------
- */
+/* ---- for handlers ------------------------------------------------------------------------------------- */
 
 /* A new operation of this request, counted as pending; submit it before the handler returns. */
 void *kafka_op_new(struct kafka_request *r, size_t size, void (*complete)(struct conn *c, struct op *op));

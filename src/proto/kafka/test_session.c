@@ -2,18 +2,17 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/mem.h"
 #include "store/batch.h"
 
 struct session *session;
 
 int session_setup(void **state)
 {
-    session = calloc(1, sizeof(*session));
+    session = mem_zalloc(sizeof(*session));
     fake_core_init(&session->core);
     fake_client_open(&session->client, &session->core);
     arena_init(&session->arena);
@@ -27,7 +26,7 @@ int session_teardown(void **state)
     fake_run(&session->core);
     fake_core_fini(&session->core);
     arena_fini(&session->arena);
-    free(session);
+    mem_free(session);
     session = NULL;
     return 0;
 }

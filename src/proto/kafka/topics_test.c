@@ -16,8 +16,7 @@ static void assert_text(struct span s, const char *text)
     assert_memory_equal(s.ptr, text, s.len);
 }
 
-/* ---- Metadata -------------------------------------------------------------------------------------------
- */
+/* ---- Metadata ----------------------------------------------------------------------------------------- */
 
 /* names: NULL-terminated; NULL: all topics. */
 static struct kafka_metadata_request *ask_for(const char *const *names)
@@ -156,8 +155,7 @@ static void describe_cluster_names_the_broker(void **state)
     assert_int_equal(a->error_code, KAFKA_UNSUPPORTED_ENDPOINT_TYPE);
 }
 
-/* ---- CreateTopics ---------------------------------------------------------------------------------------
- */
+/* ---- CreateTopics ------------------------------------------------------------------------------------- */
 
 static struct kafka_create_topics_request *creation(const char *name, int32_t partitions, int16_t replicas)
 {
@@ -307,8 +305,7 @@ static void bad_names_are_told_in_the_words_of_kafka(void **state)
     assert_text(t->error_message, "Topic name is invalid: the empty string is not allowed");
 }
 
-/* ---- DeleteTopics, CreatePartitions ---------------------------------------------------------------------
- */
+/* ---- DeleteTopics, CreatePartitions ------------------------------------------------------------------- */
 
 static void topics_are_deleted_by_name(void **state)
 {
