@@ -190,13 +190,16 @@ static void append(char *text, size_t size, const char *more)
     snprintf(text + used, size - used, "%s", more);
 }
 
-void config_listeners_format(const struct config_listeners *list, char *ret_text, size_t size)
+void config_listeners_format(const struct setting *s, const struct config_listeners *list, char *ret_text,
+                             size_t size)
 {
     ret_text[0] = 0;
     for (unsigned i = 0; i < list->count; i++) {
         const struct config_listener *l = &list->items[i];
-        if (list->count > 1) { /* a single one is mostly unnamed */
-            append(ret_text, size, i ? "," : "");
+        char unnamed[CONFIG_NAME_BYTES];
+        default_name(s, i, unnamed);
+        append(ret_text, size, i ? "," : "");
+        if (strcmp(unnamed, l->name) != 0) {
             append(ret_text, size, l->name);
             append(ret_text, size, "=");
         }

@@ -159,6 +159,14 @@ static void an_unnamed_advertised_address_belongs_to_the_only_listener(void **st
     assert_non_null(strstr(why.text, "clients cannot connect to 0.0.0.0"));
 }
 
+static void the_name_of_a_single_listener_is_shown_if_it_has_one(void **state)
+{
+    char text[64];
+    assert_int_equal(set("kafka.listen", "docker=0.0.0.0:9092"), 0);
+    config_format(&cfg, config_find("kafka.listen"), text, sizeof(text));
+    assert_string_equal(text, "docker=0.0.0.0:9092");
+}
+
 static void off_means_no_listener(void **state)
 {
     char text[64];
@@ -202,6 +210,7 @@ int main(void)
         cmocka_unit_test_setup(an_unknown_key_is_told_its_nearest_neighbour, fresh),
         cmocka_unit_test_setup(several_listeners_have_names_and_their_own_advertised_addresses, fresh),
         cmocka_unit_test_setup(an_unnamed_advertised_address_belongs_to_the_only_listener, fresh),
+        cmocka_unit_test_setup(the_name_of_a_single_listener_is_shown_if_it_has_one, fresh),
         cmocka_unit_test_setup(off_means_no_listener, fresh),
         cmocka_unit_test_setup(settings_that_contradict_each_other_are_refused, fresh),
         cmocka_unit_test_setup(a_pair_is_split_at_its_first_equals_sign, fresh),

@@ -167,7 +167,8 @@ static int parse_text(const struct setting *s, const char *text, char *ret_text,
         if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
             return config_fail(e, "contains a control character");
     }
-    memcpy(ret_text, text, len + 1);
+    memset(ret_text, 0, CONFIG_TEXT_BYTES); /* equal settings are equal bytes */
+    memcpy(ret_text, text, len);
     return 0;
 }
 
@@ -238,7 +239,7 @@ void config_value_format(const struct setting *s, const void *field, char *ret_t
         snprintf(ret_text, size, "%s", (const char *)field);
         break;
     case SETTING_LISTENERS:
-        config_listeners_format(field, ret_text, size);
+        config_listeners_format(s, field, ret_text, size);
         break;
     case SETTING_ADVERTISED:
         config_adverts_format(field, ret_text, size);

@@ -16,7 +16,8 @@ void config_number_format(enum setting_type type, uint64_t v, char *ret_text, si
 int config_listeners_parse(const struct setting *s, const char *text, struct config_listeners *ret_list,
                            struct config_error *ret_error);
 int config_adverts_parse(const char *text, struct config_adverts *ret_list, struct config_error *ret_error);
-void config_listeners_format(const struct config_listeners *list, char *ret_text, size_t size);
+void config_listeners_format(const struct setting *s, const struct config_listeners *list, char *ret_text,
+                             size_t size);
 void config_adverts_format(const struct config_adverts *list, char *ret_text, size_t size);
 
 /* Sets the text and returns ERR_INVALID. */

@@ -174,8 +174,8 @@ static int64_t http_input(struct conn *c, void *state, struct span input, struct
         return 0;
     size_t skip = h->parser.phase == HTTP_START_LINE ? empty_lines(input) : 0;
     struct span in = span_of(input.ptr + skip, input.len - skip);
-    if (in.len == 0)
-        return (int64_t)skip;
+    if (in.len == 0 || (h->parser.phase == HTTP_START_LINE && in.len == 1 && in.ptr[0] == '\r'))
+        return (int64_t)skip; /* maybe half an empty line */
     if (!h->begun_ns)
         h->begun_ns = c->shard->now_ns ? c->shard->now_ns : 1;
     int r = http_parse(&h->parser, in, &http_server_of(c)->limits);
