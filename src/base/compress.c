@@ -146,6 +146,8 @@ int compress_decode(struct compressor *z, enum codec codec, struct span in, size
         err = ERR_TOO_LARGE;
     if (!err)
         *ret_out = span_of(z->decoded.ptr, z->decoded.len);
+    else if (z->decoded.cap > COMPRESS_KEEP_BYTES)
+        scratch_drop(&z->decoded);
     return err;
 }
 

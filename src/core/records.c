@@ -400,6 +400,8 @@ int records_check(struct compressor *z, const struct records_policy *p, struct s
         err = check_records(&c);
     if (!err)
         err = rewrite(&c);
+    if (z)
+        compressor_trim(z); /* nothing points into its scratch any more */
     if (err)
         return err;
     assert(ret->batch.ptr && !ret->message);

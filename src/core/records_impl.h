@@ -27,28 +27,42 @@ struct raw_record {
     struct span key, value, headers;
 };
 
-/* More than one byte: the slow way. At most `max_bytes`, and no bits beyond `max_bits`. */
+/* At most `max_bytes`, and no bits beyond `max_bits`; for what the inline ways below did not take. */
 uint64_t cursor_leb128(struct cursor *c, unsigned max_bytes, unsigned max_bits);
 /* Checks header_count headers and takes their bytes. */
 struct span cursor_headers(struct cursor *c, uint32_t count);
 
+/* One or two bytes, which is nearly all; false: neither, and nothing is taken. */
+static inline bool cursor_short(struct cursor *c, uint32_t *ret)
+{
+    const uint8_t *p = c->p;
+    if (__builtin_expect(c->end - p < 2, 0))
+        return false;
+    uint32_t low = p[0], high = p[1];
+    if (low < 0x80) {
+        *ret = low;
+        c->p = p + 1;
+        return true;
+    }
+    *ret = (low & 0x7f) | high << 7;
+    c->p = p + (high < 0x80 ? 2 : 0);
+    return high < 0x80;
+}
+
 static inline int32_t cursor_varint(struct cursor *c)
 {
     uint32_t u;
-    if (__builtin_expect(c->p < c->end && *c->p < 0x80, 1))
-        u = *c->p++;
-    else
+    if (__builtin_expect(!cursor_short(c, &u), 0))
         u = (uint32_t)cursor_leb128(c, 5, 32);
     return (int32_t)(u >> 1 ^ -(u & 1));
 }
 
 static inline int64_t cursor_varlong(struct cursor *c)
 {
-    uint64_t u;
-    if (__builtin_expect(c->p < c->end && *c->p < 0x80, 1))
-        u = *c->p++;
-    else
-        u = cursor_leb128(c, 10, 64);
+    uint32_t u32;
+    if (__builtin_expect(cursor_short(c, &u32), 1))
+        return (int32_t)(u32 >> 1 ^ -(u32 & 1));
+    uint64_t u = cursor_leb128(c, 10, 64);
     return (int64_t)(u >> 1 ^ -(u & 1));
 }
 
@@ -79,7 +93,11 @@ static inline bool cursor_record(struct cursor *c, struct raw_record *ret)
     ret->offset_delta = cursor_varint(&r);
     ret->key = cursor_bytes(&r);
     ret->value = cursor_bytes(&r);
-    int32_t headers = cursor_varint(&r);
+    int32_t headers = 0;
+    if (__builtin_expect(r.end - r.p == 1 && *r.p == 0, 1))
+        r.p++; /* the usual end: no headers */
+    else
+        headers = cursor_varint(&r);
     if (r.bad || headers < 0)
         return false;
     ret->header_count = (uint32_t)headers;

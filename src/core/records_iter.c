@@ -102,14 +102,15 @@ int records_find_timestamp(struct compressor *z, struct span batch, size_t max_d
     int err = records_open(z, batch, max_decoded_bytes, &it);
     if (err)
         return err;
-    while ((err = records_next(&it, &r)) > 0) {
-        if (r.timestamp >= target_ms) {
-            *ret_offset = r.offset;
-            *ret_timestamp = r.timestamp;
-            return 0;
-        }
-    }
-    return err ? err : ERR_NOT_FOUND;
+    while ((err = records_next(&it, &r)) > 0 && r.timestamp < target_ms)
+        ;
+    if (z)
+        compressor_trim(z); /* of r, only numbers are used from here on */
+    if (err <= 0)
+        return err ? err : ERR_NOT_FOUND;
+    *ret_offset = r.offset;
+    *ret_timestamp = r.timestamp;
+    return 0;
 }
 
 /* Stops early at the header's maximum, which was made true when the batch was stored. */
@@ -149,6 +150,8 @@ int records_max_timestamp(struct compressor *z, struct span batch, size_t max_de
     int err = records_open(z, batch, max_decoded_bytes, &it);
     if (!err)
         err = max_of_create_times(&it, batch_max_timestamp(b), &best);
+    if (z)
+        compressor_trim(z); /* of best, only numbers are used from here on */
     if (err)
         return err;
     *ret_offset = best.offset;
