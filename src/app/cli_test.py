@@ -197,7 +197,7 @@ class Topics(unittest.TestCase):
 
     def test_a_refusal_is_exit_1_with_the_reason(self):
         out = run("topic", "describe", "none", "--broker", self.broker)
-        self.assertEqual((out.returncode, out.stdout, out.stderr), (1, "", "colobus: not found\n"))
+        self.assertEqual((out.returncode, out.stdout, out.stderr), (1, "", "colobus: none: not found\n"))
 
     def test_no_broker_is_exit_1(self):
         self.server.server_close()

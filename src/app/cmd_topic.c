@@ -37,20 +37,21 @@ static void put_path(const char *name, struct text *out)
     }
 }
 
-static int fail_reply(const struct http_reply *reply)
+/* With the broker's own words; `subject` is the topic asked about, or "topic list". */
+static int fail_reply(const char *subject, const struct http_reply *reply)
 {
     json_error_t where;
     json_t *o = json_loadb((const char *)reply->body.ptr, reply->body.len, 0, &where);
     const char *error = json_string_value(json_object_get(o, "error"));
-    int code = error ? cli_fail(EXIT_FAILED, "%.500s", error)
+    int code = error ? cli_fail(EXIT_FAILED, "%.250s: %.500s", subject, error)
                      : cli_fail(EXIT_FAILED, "the broker answered with HTTP status %d", reply->status);
     json_decref(o);
     return code;
 }
 
 /* Asks; on success *ret_reply is the caller's. Else the exit code, after a message. */
-static int ask(const struct topic_args *args, const char *method, const char *path, struct span body,
-               struct http_reply *ret_reply)
+static int ask(const struct topic_args *args, const char *subject, const char *method, const char *path,
+               struct span body, struct http_reply *ret_reply)
 {
     const char *broker = args->broker ? args->broker : "127.0.0.1:15672";
     int err = http_client_call(broker, method, path, body, ret_reply);
@@ -60,18 +61,18 @@ static int ask(const struct topic_args *args, const char *method, const char *pa
         return cli_fail(EXIT_FAILED, "%s: %s", broker, err_text(err));
     if (ret_reply->status < 400)
         return EXIT_OK;
-    int code = fail_reply(ret_reply);
+    int code = fail_reply(subject, ret_reply);
     mem_free(ret_reply->memory);
     return code;
 }
 
 /* Asks and shows: the JSON as it is, or what `show` makes of it. */
-static int ask_and_show(const struct topic_args *args, const char *path,
+static int ask_and_show(const struct topic_args *args, const char *subject, const char *path,
                         void (*show)(json_t *o, struct text *out))
 {
     struct http_reply reply;
     struct text out = {0};
-    int code = ask(args, "GET", path, SPAN_NULL, &reply);
+    int code = ask(args, subject, "GET", path, SPAN_NULL, &reply);
     if (code != EXIT_OK)
         return code;
     json_error_t where;
@@ -155,7 +156,7 @@ static void show_topic(json_t *o, struct text *out)
     if (json_array_size(configs) == 0)
         return;
     text_put(out, "\n");
-    table_row(&table, (const char *const[]){"CONFIG", "VALUE", ""}, 3);
+    table_row(&table, (const char *const[]){"CONFIG", "VALUE", "SOURCE"}, 3);
     json_array_foreach(configs, i, c)
         table_row(&table,
                   (const char *const[]){string_of(c, "name"), string_of(c, "value"),
@@ -169,14 +170,14 @@ static void show_topic(json_t *o, struct text *out)
 
 static int run_list(void *state, int argc, char **argv)
 {
-    return ask_and_show(state, "/api/topics", show_list);
+    return ask_and_show(state, "topic list", "/api/topics", show_list);
 }
 
 static int run_describe(void *state, int argc, char **argv)
 {
     struct text path = {0};
     put_path(argv[0], &path);
-    int code = ask_and_show(state, path.ptr, show_topic);
+    int code = ask_and_show(state, argv[0], path.ptr, show_topic);
     text_free(&path);
     return code;
 }
@@ -186,7 +187,7 @@ static int run_delete(void *state, int argc, char **argv)
     struct http_reply reply;
     struct text path = {0}, out = {0};
     put_path(argv[0], &path);
-    int code = ask(state, "DELETE", path.ptr, SPAN_NULL, &reply);
+    int code = ask(state, argv[0], "DELETE", path.ptr, SPAN_NULL, &reply);
     text_free(&path);
     if (code != EXIT_OK)
         return code;
@@ -237,7 +238,7 @@ static int run_create(void *state, int argc, char **argv)
         return EXIT_USAGE;
     text_put_json(&body, o, JSON_COMPACT);
     json_decref(o);
-    int code = ask(args, "POST", "/api/topics", text_span(&body), &reply);
+    int code = ask(args, argv[0], "POST", "/api/topics", text_span(&body), &reply);
     text_free(&body);
     if (code != EXIT_OK)
         return code;
