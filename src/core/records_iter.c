@@ -146,7 +146,7 @@ int records_max_timestamp(struct compressor *z, struct span batch, size_t max_de
         return 0;
     }
     struct records_iter it;
-    struct record best;
+    struct record best = {0};
     int err = records_open(z, batch, max_decoded_bytes, &it);
     if (!err)
         err = max_of_create_times(&it, batch_max_timestamp(b), &best);
