@@ -176,6 +176,19 @@ static int recover_logs(struct broker *b)
     return err;
 }
 
+/* Recovery may have begun a new epoch. Clients compare the one in a shard's replica with the log's, KIP-320. */
+static void note_epochs(struct shard *replica)
+{
+    struct broker *b = replica->broker;
+    struct topic *t;
+    for (size_t i = 0; (t = map_next(&replica->topics_by_id, &i));) {
+        for (uint32_t k = 0; k < t->partition_count; k++) {
+            struct topic_partition *tp = &t->partitions[k];
+            tp->leader_epoch = (int32_t)log_epoch(partition_find(&b->shards[tp->shard], tp->log_id)->log);
+        }
+    }
+}
+
 static int recover(struct broker *b)
 {
     for (unsigned i = 0; i < b->shard_count; i++)
@@ -188,6 +201,8 @@ static int recover(struct broker *b)
     err = recover_logs(b);
     if (err)
         return err;
+    for (unsigned i = 0; i < b->shard_count; i++)
+        note_epochs(&b->shards[i]);
     store_on_commit(b->store, on_commit, b);
     return store_start(b->store, b->loops);
 }
