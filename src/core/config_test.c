@@ -94,6 +94,7 @@ static void bad_values_name_the_key_and_the_reason_and_change_nothing(void **sta
         {"kafka.auto-create-topics", "2", "neither true nor false"},
         {"data-dir", "", "must not be empty"},
         {"data-dir", "a\nb", "control character"},
+        {"data-dir", "a;b", "begins a comment"},
         {"kafka.listen", "", "is not host:port"},
         {"kafka.listen", "localhost", "has no port"},
         {"kafka.listen", "localhost:65536", "has no valid port"},

@@ -166,6 +166,8 @@ static int parse_text(const struct setting *s, const char *text, char *ret_text,
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
             return config_fail(e, "contains a control character");
+        if (text[i] == ';')
+            return config_fail(e, "contains ; which begins a comment in a configuration file");
     }
     memset(ret_text, 0, CONFIG_TEXT_BYTES); /* equal settings are equal bytes */
     memcpy(ret_text, text, len);
