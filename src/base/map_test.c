@@ -15,7 +15,7 @@
 enum { KEYS = 3000, OPS = 100000 };
 
 struct item {
-    char name[16];
+    char name[24];
     bool in; /* what the model says */
 };
 
