@@ -1,0 +1,31 @@
+/* Reads all partitions from the beginning and notes how old each record is. */
+#ifndef COLOBUS_BENCH_CONSUME_H
+#define COLOBUS_BENCH_CONSUME_H
+
+#include <stdatomic.h>
+
+#include "load/client.h"
+#include "load/histogram.h"
+
+/* One client instance; it reads the partitions p with p % clients == number. */
+struct consumer {
+    const struct load_args *args;
+    uint32_t number;
+    uint64_t first_ns, last_ns; /* when the first and the last record came */
+    _Atomic uint64_t records;   /* that count, without warm-up */
+    uint64_t bytes;             /* of values */
+    struct histogram age;       /* ns from due to read; only meaningful while the producer is running */
+    rd_kafka_t *rk;
+    rd_kafka_topic_t *topic;
+    rd_kafka_queue_t *queue;
+};
+
+void consumer_open(struct consumer *c, const struct load_args *args, uint32_t number);
+/* Fetching begins here. */
+void consumer_start(struct consumer *c);
+/* Reads until *total records are read by all clients (as *seen counts) or the deadline; *total may still be
+ * set to its value by another thread, until then it is UINT64_MAX. */
+void consumer_run(struct consumer *c, _Atomic uint64_t *seen, _Atomic uint64_t *total, uint64_t deadline_ns);
+void consumer_close(struct consumer *c);
+
+#endif
