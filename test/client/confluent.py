@@ -81,15 +81,17 @@ def done(futures):
     return {key: future.result(timeout=15) for key, future in futures.items()}
 
 
-@scenario("produces and reads back with each codec", timeout=60)
+@scenario("produces and reads back with each codec, and the broker keeps it", timeout=60)
 def codecs(ctx):
-    for codec in CODECS:
+    for number, codec in enumerate(CODECS):
         topic = ctx.topic(stem=codec)
         sender, values = Sender(ctx, compression_type=codec), [b"%d " % i + b"text" * 50 for i in range(1000)]
         for value in values:
             sender.send(topic, value)
         equal(sender.offsets(), list(range(1000)), f"{codec} offsets")
         equal([m.value() for m in read_from(ctx, topic, OFFSET_BEGINNING, 1000)], values, f"{codec} values")
+        with ctx.connect() as conn:
+            equal(conn.codecs(topic), {number}, f"codecs of the batches stored for {codec}")
 
 
 @scenario("ten thousand messages of an idempotent producer stay in order", timeout=60)

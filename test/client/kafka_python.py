@@ -57,13 +57,15 @@ def send_all(ctx, topic, values, **options):
     return offsets
 
 
-@scenario("produces and reads back with each codec", timeout=60)
+@scenario("produces and reads back with each codec, and the broker keeps it", timeout=60)
 def codecs(ctx):
-    for codec in CODECS:
+    for number, codec in enumerate(CODECS):
         topic = ctx.topic(stem=codec or "none")
         values = [b"%d " % i + b"pattern" * 30 for i in range(200)]
         equal(send_all(ctx, topic, values, compression_type=codec, linger_ms=5), list(range(200)), f"{codec} offsets")
         equal([r.value for r in read_all(ctx, topic, 200)], values, f"{codec} values")
+        with ctx.connect() as conn:
+            equal(conn.codecs(topic), {number}, f"codecs of the batches stored for {codec}")
 
 
 @scenario("acks 0, 1 and all")

@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "client"), HERE]
 
 import envs  # noqa: E402
-from harness.broker import Broker  # noqa: E402
+from harness.broker import Broker, BrokerError  # noqa: E402
 
 
 class Report:
@@ -22,7 +22,7 @@ class Report:
     def __call__(self, good, name, details=""):
         self.number += 1
         self.failed += not good
-        for line in details.splitlines():
+        for line in [] if good else details.splitlines():
             print(f"# {line}")
         print(f"{'ok' if good else 'not ok'} {self.number} - {name}", flush=True)
 
@@ -93,7 +93,10 @@ def main():
     options.settings = dict(pair.split("=", 1) for pair in options.set)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
-    globals()[options.what](options, report)
+    try:
+        globals()[options.what](options, report)
+    except BrokerError as problem:
+        report(False, f"{options.what}: the broker does what it should", str(problem))
     sys.exit(1 if report.failed else 0)
 
 

@@ -295,22 +295,33 @@ class Connection:
         return error, base
 
     def fetch(self, topic, partition, offset, max_wait_ms=100, min_bytes=1, max_bytes=1 << 22):
-        """(error, high watermark, record bytes)"""
-        part = i32(partition) + i64(offset) + i32(max_bytes)
-        body = (i32(-1) + i32(max_wait_ms) + i32(min_bytes) + i32(max_bytes) + i8(0)
-                + array([text(topic) + array([part])]))
-        return self.fetched(self.request(FETCH, 4, body))
+        """(error, high watermark, record bytes). Version 11: below 10 a broker may refuse to show zstd."""
+        part = i32(partition) + i32(-1) + i64(offset) + i64(-1) + i32(max_bytes)
+        body = (i32(-1) + i32(max_wait_ms) + i32(min_bytes) + i32(max_bytes) + i8(0) + i32(0) + i32(-1)
+                + array([text(topic) + array([part])]) + array([]) + text(""))
+        return self.fetched(self.request(FETCH, 11, body))
 
     def fetched(self, reader):
         def part():
             reader.i32()
-            error, watermark, _stable = reader.i16(), reader.i64(), reader.i64()
+            error, watermark, _stable, _start = reader.i16(), reader.i64(), reader.i64(), reader.i64()
             reader.array(lambda: (reader.i64(), reader.i64()))
+            reader.i32()
             return error, watermark, reader.blob() or b""
         reader.i32()
+        error, _session = reader.i16(), reader.i32()
         topics = reader.array(lambda: (reader.text(), reader.array(part)))
         reader.end()
-        return topics[0][1][0]
+        return topics[0][1][0] if not error else (error, -1, b"")
+
+    def codecs(self, topic, partition=0):
+        """The set of codec numbers of the first batches of the partition."""
+        _, _, data = self.fetch(topic, partition, 0)
+        found, pos = set(), 0
+        while pos + 61 <= len(data):
+            found.add(data[pos + 22] & 7)
+            pos += 12 + struct.unpack_from(">i", data, pos + 8)[0]
+        return found
 
     def list_offset(self, topic, partition, timestamp):
         """(error, offset); timestamp -1 is the end, -2 the beginning"""

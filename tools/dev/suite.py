@@ -21,6 +21,8 @@ SANITIZER_ENV = {
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=66",
     "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1:history_size=4",
 }
+SMALL_FILES = ["--set", "kafka.max-message-bytes=256KiB", "--set", "journal.file-bytes=1MiB",
+               "--set", "journal.max-bytes=8MiB", "--set", "segment.bytes=256KiB"]
 RESULT = re.compile(r"^(ok|not ok)\b[ \d]*(?:- )?(.*)$")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in")
 
@@ -242,8 +244,10 @@ def step_clients(tally):
 
 def step_crash(tally):
     crash = lambda *arguments: python("test/crash/run.py", *arguments, "--strict")
-    tally.program("kill -9, 1 shard", crash("kill", "--rounds", "25", "--shards", "1"), 600)
-    tally.program("kill -9, 3 shards", crash("kill", "--rounds", "25", "--shards", "3"), 600)
+    tally.program("kill -9, 1 shard", crash("kill", "--rounds", "10", "--shards", "1"), 400)
+    for shards in ("1", "3"):  # small files, so that journals are recycled and segments closed all the time
+        tally.program(f"kill -9, small files, shards={shards}",
+                      crash("kill", "--rounds", "20", "--shards", shards, *SMALL_FILES), 400)
     tally.program("order of system calls", crash("trace", "--shards", "3"), 300)
     tally.program("full disk", crash("full"), 300)
     tally.program("many partitions", crash("many", "--shards", "3"), 300)
