@@ -176,7 +176,8 @@ static int recover_logs(struct broker *b)
     return err;
 }
 
-/* Recovery may have begun a new epoch. Clients compare the one in a shard's replica with the log's, KIP-320. */
+/* Recovery may have begun a new epoch. Clients compare the one in a shard's replica with the log's, KIP-320.
+ */
 static void note_epochs(struct shard *replica)
 {
     struct broker *b = replica->broker;
@@ -315,7 +316,7 @@ static void bring_home(struct broker *b)
         unsigned n = 0;
         for (unsigned i = 0; i < b->shard_count; i++) {
             struct shard *s = &b->shards[i];
-            s->stopping = true;
+            s->stopping = s->saving = true;
             n += msg_run_inbox(s);
             shard_space(s, ERR_STOPPING);
             partition_wake_all(s);

@@ -7,6 +7,7 @@
  * A failed store goes from anywhere to ENDED: connections are cut, since no answer can be true any more. */
 #include <assert.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/say.h"
 #include "core/broker.h"
@@ -48,6 +49,8 @@ static void do_cut(struct shard *s, struct msg *m)
 static void do_save(struct shard *s, struct msg *m)
 {
     container_of(m, struct broker_order, save)->saving = true;
+    s->saving = true;
+    shard_space(s, ERR_STOPPING);
     store_shard_stop(s->store);
 }
 
@@ -158,7 +161,7 @@ void broker_stop_step(struct shard *s)
     if (s->index == 0 && b->phase == BROKER_DRAINING && b->open_conns == 0 && !o->reported)
         save(b);
     if (o->saving && !o->reported && store_shard_stopped(s->store)) {
-        o->reported = true;
+        o->reported = s->saved = true;
         o->saved.run = do_saved;
         msg_send(s, &b->shards[0], &o->saved);
     }

@@ -152,7 +152,7 @@ static void join_round(struct meta *m, struct meta_change *ch)
 /* ERR_AGAIN: no room in the journal now. */
 static int admit(struct meta *m, struct meta_change *ch)
 {
-    int r = ch->prepare(m, ch);
+    int r = m->shard->saving ? ERR_STOPPING : ch->prepare(m, ch);
     if (r == META_LATER)
         return 0;
     if (r != META_APPEND) {

@@ -30,8 +30,8 @@ static int append_one(struct shard *s, struct op_append *a, struct append_item *
 {
     const struct partition *p = partition_find(s, it->log_id);
     it->timestamp = -1;
-    if (!p) {
-        it->err = ERR_NOT_FOUND;
+    if (!p || s->saving) {
+        it->err = p ? ERR_STOPPING : ERR_NOT_FOUND;
         return 0;
     }
     it->log_start = log_start(p->log);

@@ -115,6 +115,8 @@ static int offset_one(struct op_offsets *o, struct offset_item *it)
     struct log *l = p->log;
     if (log_damaged(l))
         return ERR_CORRUPT;
+    if (o->owner->saving)
+        return ERR_STOPPING;
     int err = check_epoch(l, it->leader_epoch);
     if (err)
         return err;

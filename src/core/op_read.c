@@ -48,6 +48,8 @@ static int read_item(struct read_park *k, struct read_item *it)
     const struct partition *p = partition_find(k->owner, it->log_id);
     if (!p)
         return ERR_NOT_FOUND;
+    if (k->owner->saving)
+        return ERR_STOPPING;
     it->log_start = log_start(p->log);
     it->durable = log_durable(p->log);
     int err = check_epoch(p->log, it->leader_epoch);

@@ -23,8 +23,8 @@ static void durable(struct store_wait *w, int err)
 static int trim_one(struct shard *s, struct op_trim *t, struct trim_item *it)
 {
     const struct partition *p = partition_find(s, it->log_id);
-    if (!p) {
-        it->err = ERR_NOT_FOUND;
+    if (!p || s->saving) {
+        it->err = p ? ERR_STOPPING : ERR_NOT_FOUND;
         return 0;
     }
     if (it->before < -1) {

@@ -33,6 +33,11 @@ void shard_timer_cancel(struct shard *s, struct shard_timer *t)
     heap_remove(&s->timers, &t->node);
 }
 
+static uint64_t next_tick(const struct shard *s)
+{
+    return s->saved ? UINT64_MAX : store_shard_next_tick(s->store);
+}
+
 static void fire_timers(struct shard *s)
 {
     struct heap_node *n;
@@ -48,7 +53,7 @@ static void fire_timers(struct shard *s)
         if (s->hooks && s->hooks->tick)
             s->hooks->tick(s, c);
     }
-    if (store_shard_next_tick(s->store) <= s->now_ns)
+    if (next_tick(s) <= s->now_ns)
         store_shard_tick(s->store, s->now_ns);
 }
 
@@ -60,7 +65,7 @@ static uint64_t earlier(uint64_t at, const struct heap *h)
 
 static void set_alarm(struct shard *s)
 {
-    uint64_t at = earlier(earlier(store_shard_next_tick(s->store), &s->timers), &s->conn_deadlines);
+    uint64_t at = earlier(earlier(next_tick(s), &s->timers), &s->conn_deadlines);
     os_loop_timer(s->loop, at);
 }
 

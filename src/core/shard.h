@@ -66,6 +66,8 @@ struct shard {
                      */
     bool again;     /* take another turn at once */
     bool stopping;
+    bool saved;  /* the store has stopped: its background work must not begin again */
+    bool saving; /* the store is being stopped: nothing new reaches it, operations end with ERR_STOPPING */
 };
 
 struct shard_timer {
