@@ -5,22 +5,29 @@
 
 #include "os/os.h"
 
-/* Forgets everything (disk, loops, pools, sockets) and starts over from this seed. */
+/* Forgets everything (disk, loops, pools, sockets, peers) without calling anyone, and starts over from this
+ * seed: all handles of the old world are dead, and memory that its callbacks would have freed is the test's
+ * to free. Not from inside a callback. Without it the first call makes a world from seed 1. */
 void sim_reset(uint64_t seed);
 uint64_t sim_random(void);                 /* the world's own dice, also for test programs */
 uint64_t sim_random_below(uint64_t limit); /* [0, limit) */
+/* A hash of everything that happened since sim_reset(): equal seeds and scripts give equal ones. */
+uint64_t sim_trace(void);
 
 /* ---- scheduling ---- */
 
 /* One step: picks by the dice one thing that can happen now (a job's run, a job's done, a loop's turn, socket
  * bytes delivered) and does it. If nothing can, moves the clock to the next timer. False: nothing will ever
- * happen again by itself. */
+ * happen again by itself. Each step also takes up to 20 us of virtual time. Jobs of a pool with n threads are
+ * taken from the n oldest; each run(), each done() and each turn is a step. */
 bool sim_step(void);
 /* Steps until cond(arg) is true (returns true) or `max_steps` were done or nothing is left (false). */
 bool sim_run_until(bool (*cond)(void *arg), void *arg, uint64_t max_steps);
 void sim_advance_ms(uint64_t ms); /* moves the clock; timers fire in later steps */
 /* The loops of the broker under test, as os_loops_run() would get them; sim's os_loops_run() itself steps
- * until all loops are stopped. */
+ * until all loops are stopped (and returns, where a real one would hang, if nothing will ever happen again).
+ */
+void sim_stop_signal(void); /* SIGTERM, to the loops that asked for it */
 
 /* ---- disk ---- */
 
@@ -38,11 +45,16 @@ enum sim_crash_mode {
 uint64_t sim_disk_ops(void);
 /* A marker in the same log, so that a test knows what was acknowledged before an operation. */
 void sim_disk_mark(uint64_t value);
-/* The highest marker set before operation `op` (0 if none). */
+/* The highest marker set before operation `op` was issued (0 if none), so one that image(op) must honour. A
+ * marker set after the last operation counts for sim_disk_ops() + 1. */
 uint64_t sim_disk_mark_before(uint64_t op);
 
 struct sim_image; /* a disk as it may look after a crash */
-/* The disk if power failed right after operation number `op` (0 = before the first). */
+/* The disk if power failed right after operation number `op` (0 = before the first). Each call throws the
+ * dice anew. Fast for ascending numbers. What is synced: fdatasync covers a file's data and size, not its
+ * name; os_sync_dir covers the names of that directory (and whole renames out of it or into it). An fdatasync
+ * that failed leaves the data un-synced but clean: later ones do not write it, until it is written to again.
+ */
 struct sim_image *sim_disk_image(uint64_t op, enum sim_crash_mode mode);
 /* Boots from the image: sim_reset() but with this disk, all of it synced. Frees the image. */
 void sim_boot(struct sim_image *image, uint64_t seed);
@@ -51,14 +63,22 @@ void sim_image_free(struct sim_image *image);
 /* Keep no log of operations from here on (long simulations); crash then only at the present moment. */
 void sim_disk_log(bool on);
 void sim_disk_capacity(uint64_t bytes); /* writes, allocations and creates beyond it get ERR_NO_SPACE */
-uint64_t sim_disk_used(void);
+uint64_t sim_disk_used(void);           /* in pages of 4096 bytes, one more for each file and directory */
 /* Lets n more file calls succeed, then fails one (or all from there on) with this error. n < 0: off.
  * Which calls count: enum bits, so that a test can aim. */
-enum sim_fail_calls { SIM_FAIL_READ = 1, SIM_FAIL_WRITE = 2, SIM_FAIL_SYNC = 4, SIM_FAIL_META = 8, SIM_FAIL_ALL = 15 };
+enum sim_fail_calls {
+    SIM_FAIL_READ = 1,
+    SIM_FAIL_WRITE = 2,
+    SIM_FAIL_SYNC = 4,
+    SIM_FAIL_META = 8,
+    SIM_FAIL_ALL = 15
+};
+/* READ: os_pread, os_pread_nowait. WRITE: os_pwrite (whose first bytes may have been written), os_truncate,
+ * os_allocate. SYNC: os_fdatasync, os_sync_dir. META: all others but os_close and os_write_hint. */
 void sim_disk_fail_after(int64_t n, bool sticky, int err, unsigned calls);
 /* How many calls of these kinds there were since sim_reset(), to size the loops of such tests. */
 uint64_t sim_disk_calls(unsigned calls);
-/* Direct access for tests that damage files: flips bits, truncates. ERR_NOT_FOUND. */
+/* Flips bits of a byte on the disk, synced at once. ERR_NOT_FOUND: no such file, or it is not that long. */
 int sim_disk_corrupt(const char *path, uint64_t pos, uint8_t xor_mask);
 int sim_open_files(void);
 
@@ -73,9 +93,9 @@ void sim_peer_send(struct sim_peer *p, struct span bytes);
 /* All bytes received from the broker and not yet consumed; valid until the next call on this peer or step. */
 struct span sim_peer_received(struct sim_peer *p);
 void sim_peer_consume(struct sim_peer *p, size_t len);
-bool sim_peer_closed(const struct sim_peer *p); /* the broker closed its end */
+bool sim_peer_closed(const struct sim_peer *p); /* the broker closed its end; what it sent is still there */
 /* A peer that reads slowly: at most this many unread bytes fit in its window (default 1 MiB). */
 void sim_peer_window(struct sim_peer *p, size_t bytes);
-void sim_peer_close(struct sim_peer *p); /* closes our end; the peer is freed */
+void sim_peer_close(struct sim_peer *p); /* closes our end; the peer is freed. What was sent still arrives */
 
 #endif
