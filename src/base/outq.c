@@ -41,7 +41,7 @@ static struct slice *push(struct outq *q)
 /* True if the last slice ends where its own chunk's filler would go on, and it is ours to fill. */
 static bool can_extend(struct outq *q, const struct slice *s, size_t len)
 {
-    return s && s->chunk && s->chunk->pool == q->pool && s->ptr + s->len == s->chunk->data + s->chunk->used &&
+    return s && s->chunk && s->chunk == q->filling && s->ptr + s->len == s->chunk->data + s->chunk->used &&
            s->chunk->cap - s->chunk->used >= len;
 }
 
@@ -55,6 +55,7 @@ uint8_t *outq_reserve(struct outq *q, size_t len)
             return NULL;
         s = push(q);
         *s = (struct slice){c, c->data, 0};
+        q->filling = c;
     }
     uint8_t *p = s->chunk->data + s->chunk->used;
     s->chunk->used += (uint32_t)len;
@@ -97,6 +98,8 @@ void outq_move(struct outq *to, struct outq *from)
         *push(to) = from->slices[from->first + i]; /* the reference moves along */
     }
     to->len += from->len;
+    to->filling = from->filling;
+    from->filling = NULL;
     from->count = from->first = from->len = 0;
 }
 

@@ -25,6 +25,7 @@ struct outq {
     struct slice *slices;    /* ring-less array: [first, first + count) */
     size_t first, count, cap;
     size_t len; /* bytes waiting */
+    struct chunk *filling; /* the chunk this queue made last and may fill further; not a reference */
 };
 
 void outq_init(struct outq *q, struct chunk_pool *pool);
