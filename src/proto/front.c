@@ -39,6 +39,7 @@ struct front *front_new(struct broker *b)
     f->broker = b;
     f->shards = mem_zalloc(b->shard_count * sizeof(*f->shards));
     map_init(&f->ips);
+    list_init(&f->conns);
     b->front = f;
     metrics_add_limit(b->metrics, "input", b->config->memory_request_bytes);
     metrics_add_limit(b->metrics, "output", b->config->memory_output_bytes);
@@ -49,6 +50,8 @@ void front_free(struct front *f)
 {
     if (!f)
         return;
+    list_each_safe (l, tmp, &f->conns) /* accepted, but their shards ended before they saw them */
+        mem_free(list_entry(l, struct front_conn, link));
     struct front_ip *ip;
     for (size_t i = 0; (ip = map_next(&f->ips, &i));) {
         mem_free(ip->text);

@@ -46,6 +46,7 @@ struct front {
     struct front_shard *shards;
     /* Shard 0's. */
     struct map ips;
+    struct list conns; /* struct front_conn: of all shards */
     unsigned next_shard;
     uint64_t refused_log_ns; /* last line about refused connections */
     unsigned refused;        /* since then */
@@ -61,6 +62,7 @@ struct front_conn {
     struct front_listener *listener;
     struct os_sock *sock;
     struct front_ip *ip;
+    struct list link; /* in front.conns, shard 0's */
     struct chunk *in;
     size_t at;
     size_t need; /* bytes the protocol must see before it is called again; 0: any */

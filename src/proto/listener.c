@@ -83,6 +83,7 @@ static void on_accept(void *user, struct os_sock *sock)
     fc->listener = l;
     fc->conn.shard = s;
     fc->ip = ip_take(f, ip_of(peer));
+    list_add_tail(&f->conns, &fc->link);
     b->open_conns++;
     if (s->index == 0)
         conn_adopt(fc, sock);
@@ -97,6 +98,7 @@ void listener_conn_gone(struct shard *s, struct msg *m)
     assert(s->index == 0 && s->broker->open_conns > 0);
     s->broker->open_conns--;
     ip_put(fc->front, fc->ip);
+    list_del(&fc->link);
     mem_free(fc);
 }
 
