@@ -102,6 +102,33 @@ void store_on_commit(struct store *st, void (*fn)(void *, uint64_t, uint32_t, ui
 
 /* ---- opening ---- */
 
+/* The directory's own name must survive a power cut, too. */
+static int sync_parent(const char *dir)
+{
+    char path[STORE_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s", dir);
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        path[--len] = 0;
+    char *slash = strrchr(path, '/');
+    if (slash)
+        slash[slash == path] = 0;
+    int err = os_sync_dir(slash ? path : ".");
+    return err == ERR_DENIED ? 0 : err; /* not ours to read: then it is not ours to make directories in, either */
+}
+
+/* A folder that was made exists for certain once the one that holds it is synced. */
+static int sync_parent(const char *dir)
+{
+    char path[STORE_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s", dir);
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        return os_sync_dir(".");
+    slash[slash == path] = 0; /* "/data" lies in "/" */
+    return os_sync_dir(path);
+}
+
 static int make_dirs(struct store *st)
 {
     static const char *const names[] = {"", "/logs", "/states"};
@@ -186,6 +213,10 @@ int store_open(const struct store_options *opt, const struct store_events *ev, s
         err = take_lock(st);
     if (!err)
         err = open_journal(st);
+    if (!err)
+        err = os_sync_dir(st->dir); /* the names of the journal's directory and the others */
+    if (!err)
+        err = sync_parent(st->dir);
     if (!err)
         err = recover_read(st);
     if (err) {
