@@ -52,6 +52,7 @@ struct journal_group {
 };
 
 struct journal;
+struct os_loop;
 
 /* What replay finds, in lsn order. `body` is borrowed during the call. body_ok is false if the body does not
  * match its checksum: then the log it belongs to is damaged. */
@@ -82,9 +83,11 @@ struct journal_ops {
     int (*replay)(struct journal *j, int (*fn)(void *arg, const struct journal_replay_entry *e), void *arg);
     /* Reads a body that replay showed, while its lsn was not dropped. Before start() only. */
     int (*read_body)(struct journal *j, uint64_t body_at, uint8_t *ret_bytes, uint32_t len);
-    /* After replay: makes what was found durable and begins to take groups. */
-    int (*start)(struct journal *j);
-    /* Waits for what was submitted, then ends. */
+    /* After replay: makes what was found durable and begins to take groups. Background work reports on `home`. */
+    int (*start)(struct journal *j, struct os_loop *home);
+    /* Writes what was submitted, then ends its thread. The loops have ended by now. */
+    void (*stop)(struct journal *j);
+    /* Frees it, after stop() and after the disk pool has ended. */
     void (*close)(struct journal *j);
 };
 

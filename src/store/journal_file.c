@@ -245,7 +245,7 @@ static void work(struct os_job *job)
     atomic_store(&j->scheduled, false); /* what is submitted from here on queues the job again */
     take_inbox(j);
     drain_queue(j);
-    if (!j->failed && !j->closing)
+    if (!j->failed)
         journal_space_work(j);
 }
 
@@ -266,9 +266,10 @@ static int make_tail_durable(struct journal_file *j)
     return err;
 }
 
-static int start(struct journal *base)
+static int start(struct journal *base, struct os_loop *home)
 {
     struct journal_file *j = of(base);
+    j->home = home;
     int err = 0;
     if (j->body_file >= 0)
         os_close(j->body_file);
@@ -297,11 +298,16 @@ static int start(struct journal *base)
     return 0;
 }
 
+static void stop(struct journal *base)
+{
+    struct journal_file *j = of(base);
+    os_pool_free(j->thread); /* runs what was queued */
+    j->thread = NULL;
+}
+
 static void close_journal(struct journal *base)
 {
     struct journal_file *j = of(base);
-    if (j->thread)
-        os_pool_free(j->thread); /* runs what was queued */
     if (j->file >= 0)
         os_close(j->file);
     if (j->body_file >= 0)
@@ -345,6 +351,7 @@ static const struct journal_ops file_ops = {
     .replay = replay,
     .read_body = read_body,
     .start = start,
+    .stop = stop,
     .close = close_journal,
 };
 

@@ -39,6 +39,7 @@ struct journal_file {
     atomic_bool scheduled;                 /* `work` is queued */
     _Atomic uint64_t drop_lsn;
     _Atomic int64_t capacity, reserved;    /* bytes that can be admitted, bytes that were */
+    atomic_bool over;                      /* as many files as there may be hold what is needed */
     atomic_bool wanted;                    /* somebody was refused: tell when there is room */
     _Atomic int prepared;                  /* 0 nothing, 1 a spare is ready, < 0 an error */
     struct os_job work;
@@ -60,7 +61,8 @@ struct journal_file {
     struct span *spans;
     size_t spans_cap;
     int failed;           /* the error that ended it */
-    bool started, closing;
+    bool started;
+    struct os_loop *home; /* where prepare_job reports */
     uint64_t recycle_asked;
     uint64_t retry_at_ns; /* when to try again to prepare a file */
     bool preparing;

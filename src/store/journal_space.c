@@ -256,6 +256,12 @@ int journal_space_rotate(struct journal_file *j)
 
 /* ---- admission ---- */
 
+static size_t max_files(const struct journal_file *j)
+{
+    size_t n = j->opt.max_bytes / j->opt.file_bytes;
+    return n < JOURNAL_MIN_FILES ? JOURNAL_MIN_FILES : n;
+}
+
 static uint64_t slack(const struct journal_file *j)
 {
     return j->opt.file_bytes / 4; /* what may be lost at the end of a file: the largest group */
@@ -271,6 +277,7 @@ void journal_space_count(struct journal_file *j)
 {
     uint64_t room = j->live_count ? j->live[j->live_count - 1].size - j->pos : 0;
     uint64_t sum = (room > slack(j) ? room - slack(j) : 0) + j->spare_count * usable(j);
+    atomic_store(&j->over, j->live_count >= max_files(j));
     atomic_store(&j->capacity, (int64_t)sum);
     atomic_store_explicit(&j->base.stats.free_bytes, sum, memory_order_relaxed);
     atomic_store_explicit(&j->base.stats.files, j->live_count + j->spare_count, memory_order_relaxed);
@@ -280,7 +287,8 @@ int journal_space_admit(struct journal_file *j, uint64_t bytes, bool internal)
 {
     int64_t keep = internal ? 0 : (int64_t)usable(j); /* so that deletes, states and copies go on */
     int64_t taken = atomic_fetch_add(&j->reserved, (int64_t)bytes) + (int64_t)bytes;
-    if (taken + keep <= atomic_load(&j->capacity))
+    bool over = !internal && atomic_load(&j->over); /* publishers wait until recycling has caught up */
+    if (!over && taken + keep <= atomic_load(&j->capacity))
         return 0;
     atomic_fetch_sub(&j->reserved, (int64_t)bytes);
     if (atomic_load(&j->base.stats.refused))
@@ -291,12 +299,6 @@ int journal_space_admit(struct journal_file *j, uint64_t bytes, bool internal)
 }
 
 /* ---- the journal thread's housekeeping ---- */
-
-static size_t max_files(const struct journal_file *j)
-{
-    size_t n = j->opt.max_bytes / j->opt.file_bytes;
-    return n < JOURNAL_MIN_FILES ? JOURNAL_MIN_FILES : n;
-}
 
 /* The oldest file becomes a spare, or goes. The directory is synced for each, so that no crash leaves a gap. */
 static int drop_oldest(struct journal_file *j)
@@ -335,7 +337,12 @@ static void prepare_run(struct os_job *job)
     struct journal_file *j = container_of(job, struct journal_file, prepare_job);
     int err = prepare_file(j, j->prepare_no, true);
     atomic_store(&j->prepared, err ? err : 1);
-    journal_file_kick(j);
+}
+
+/* By way of a loop, so that nothing reaches the journal's thread once the loops have ended. */
+static void prepare_done(struct os_job *job)
+{
+    journal_file_kick(container_of(job, struct journal_file, prepare_job));
 }
 
 static void take_prepared(struct journal_file *j)
@@ -366,7 +373,7 @@ static void prepare(struct journal_file *j)
         return;
     j->preparing = true;
     j->prepare_no = j->next_spare++;
-    j->prepare_job = (struct os_job){.run = prepare_run};
+    j->prepare_job = (struct os_job){.run = prepare_run, .done = prepare_done, .home = j->home};
     os_pool_submit(j->opt.disk_pool, &j->prepare_job);
 }
 
@@ -393,7 +400,7 @@ void journal_space_work(struct journal_file *j)
     ask_recycling(j);
     journal_space_count(j);
     int64_t left = atomic_load(&j->capacity) - atomic_load(&j->reserved);
-    if (left > (int64_t)(usable(j) + slack(j)) && atomic_exchange(&j->wanted, false))
+    if (left > (int64_t)(usable(j) + slack(j)) && !atomic_load(&j->over) && atomic_exchange(&j->wanted, false))
         j->opt.events.space(j->opt.events.arg);
     else if (j->queue && j->spare_count)
         journal_file_kick(j); /* groups waited for a spare */

@@ -161,6 +161,7 @@ struct store_shard {
 
     struct list pins;      /* logs by pin_lsn, lowest first */
     _Atomic uint64_t recycle_before; /* asked for by the journal */
+    uint64_t recycling, copied_bytes; /* what is being emptied, and how much was copied forward for it */
     uint64_t last_lsn;     /* of the last group completed */
     uint64_t told_pin;     /* last value given to store_pin() */
 

@@ -75,25 +75,30 @@ void pin_tell(struct store_shard *ss)
 
 /* ---- recycling ---- */
 
-static uint64_t remnant_bytes(const struct log *l, uint64_t before, size_t *ret_count)
+static uint64_t remnant_bytes(const struct log *l, uint64_t before)
 {
     uint64_t sum = 0;
-    *ret_count = 0;
-    for (size_t i = 0; i < l->tail_durable; i++) {
-        if (tail_at(&l->tail, i)->lsn < before) {
+    for (size_t i = 0; i < l->tail_durable; i++)
+        if (tail_at(&l->tail, i)->lsn < before)
             sum += tail_at(&l->tail, i)->len;
-            ++*ret_count;
-        }
-    }
     return sum;
 }
 
-/* Everything unsaved is still in the tail, and what lies there is small: worth copying. */
-static bool is_remnant(const struct log *l, uint64_t before)
+/* Everything unsaved is still in the tail, and what lies there is small: worth copying. But copies of all that
+ * is small must stay well below what recycling frees, or the journal would only chase its own tail: beyond a
+ * quarter of a file for each time that recycling is asked for, logs go to segments however small they are. */
+static bool is_remnant(struct log *l, uint64_t before)
 {
-    size_t count;
-    return l->config.durability == LOG_FSYNC && l->saved == l->written &&
-           remnant_bytes(l, before, &count) < REMNANT_BYTES;
+    struct store_shard *ss = l->ss;
+    uint64_t file = ss->st->opt.journal_file_bytes;
+    uint64_t limit = REMNANT_BYTES < file / 16 ? REMNANT_BYTES : file / 16;
+    if (l->config.durability != LOG_FSYNC || l->saved != l->written)
+        return false;
+    uint64_t bytes = remnant_bytes(l, before);
+    if (bytes >= limit || ss->copied_bytes + bytes > file / 4 / ss->st->opt.shards)
+        return false;
+    ss->copied_bytes += bytes;
+    return true;
 }
 
 static int copy_forward(struct log *l, uint64_t before)
@@ -165,6 +170,10 @@ void pin_recycle(struct store_shard *ss)
     struct store *st = ss->st;
     uint64_t before = atomic_load(&ss->recycle_before);
     unsigned budget = RECYCLE_PER_TURN;
+    if (before != ss->recycling) {
+        ss->recycling = before;
+        ss->copied_bytes = 0;
+    }
     if (ss->index == 0 && ((st->meta_unsaved_lsn && st->meta_unsaved_lsn < before) ||
                            (st->meta_state_lsn && st->meta_state_lsn < before)))
         meta_save(ss);

@@ -249,7 +249,8 @@ void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
 {
     l->saving = true;
     l->state_as_of = as_of;
-    if (len <= STATE_INLINE_BYTES) {
+    uint64_t most = journal_max_group_bytes(l->ss->st->journal) / 4; /* small journal files, in tests mostly */
+    if (len <= STATE_INLINE_BYTES && len <= most) {
         memcpy(l->old_spill, l->spill, sizeof(l->spill));
         l->spill[0] = 0;
         l->state = state;

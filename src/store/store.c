@@ -117,18 +117,6 @@ static int sync_parent(const char *dir)
     return err == ERR_DENIED ? 0 : err; /* not ours to read: then it is not ours to make directories in, either */
 }
 
-/* A folder that was made exists for certain once the one that holds it is synced. */
-static int sync_parent(const char *dir)
-{
-    char path[STORE_PATH_BYTES];
-    snprintf(path, sizeof(path), "%s", dir);
-    char *slash = strrchr(path, '/');
-    if (!slash)
-        return os_sync_dir(".");
-    slash[slash == path] = 0; /* "/data" lies in "/" */
-    return os_sync_dir(path);
-}
-
 static int make_dirs(struct store *st)
 {
     static const char *const names[] = {"", "/logs", "/states"};
@@ -280,7 +268,7 @@ int store_start(struct store *st, struct os_loop **loops)
         link_pins(&st->shards[i]);
     }
     if (!err)
-        err = st->journal->ops->start(st->journal);
+        err = st->journal->ops->start(st->journal, loops[0]);
     if (err)
         return err;
     st->started = true;
@@ -310,11 +298,12 @@ void store_close(struct store *st)
     bool clean = st->started && !atomic_load(&st->failed);
     for (unsigned i = 0; clean && i < st->opt.shards; i++)
         clean = store_shard_stopped(&st->shards[i]);
-    if (st->pool)
-        os_pool_free(st->pool); /* flushes under way run to their end */
     st->closing = true;
     if (clean)
         write_mark(st, JOURNAL_MARK_STOPPED);
+    if (st->journal)
+        st->journal->ops->stop(st->journal);
+    os_pool_free(st->pool); /* flushes under way run to their end */
     if (st->journal)
         st->journal->ops->close(st->journal);
     mem_free(st->journal_dir);
