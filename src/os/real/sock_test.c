@@ -188,7 +188,8 @@ static void a_slow_reader_gets_every_byte(void **state)
     int fd = client_connect(s.address);
     assert_true(fd >= 0);
     pthread_create(&sender, NULL, client_sender, &fd);
-    usleep(200000); /* all buffers fill up */
+    for (int i = 0; i < 10000 && atomic_load(&s.partial) == 0; i++)
+        usleep(1000); /* until all buffers are full */
     assert_true(client_read(fd, bytes, BIG));
     pthread_join(sender, NULL);
     for (size_t i = 0; i < BIG; i++)
