@@ -245,6 +245,28 @@ static void renaming_before_syncing_may_lose_the_data(void **state)
     assert_true(empty > 20 && old > 20);
 }
 
+static void a_file_never_has_two_names(void **state)
+{
+    int names[4] = {0};
+    for (int t = 0; t < TRIES; t++) {
+        int found = 0;
+        sim_reset((uint64_t)t);
+        os_close(synced_file());
+        assert_int_equal(os_rename("f", "g"), 0);
+        assert_int_equal(os_rename("g", "h"), 0);
+        assert_int_equal(os_unlink("h"), 0);
+        crash(SIM_CRASH_RANDOM);
+        for (int i = 0; i < 3; i++) {
+            bool there = size_of((const char *[]){"f", "g", "h"}[i]) >= 0;
+            found += there;
+            names[i] += there;
+        }
+        assert_true(found <= 1);
+        names[3] += found == 0;
+    }
+    assert_true(names[0] > 20 && names[1] > 5 && names[2] > 5 && names[3] > 5);
+}
+
 static void directory_operations_survive_independently(void **state)
 {
     unsigned seen = 0;
@@ -350,6 +372,7 @@ int main(void)
         T(sync_dir_covers_one_directory_only),
         T(a_rename_is_kept_whole_or_lost_whole),
         T(renaming_before_syncing_may_lose_the_data),
+        T(a_file_never_has_two_names),
         T(directory_operations_survive_independently),
         T(a_rename_between_directories_is_synced_from_either_end),
         T(what_an_open_unlinked_file_held_is_gone),

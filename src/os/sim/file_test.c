@@ -171,6 +171,22 @@ static void the_nth_call_fails_once_or_from_then_on(void **state)
     assert_int_equal(os_mkdir("d"), 0);
 }
 
+static void a_failed_write_may_leave_a_part(void **state)
+{
+    bool none = false, part = false;
+    uint8_t bytes[1000] = {0};
+    struct span s = span_of(bytes, sizeof(bytes));
+    for (int i = 0; i < 100; i++) {
+        int f = os_open("f", OS_WRITE | OS_CREATE | OS_TRUNC);
+        sim_disk_fail_after(0, false, ERR_IO, SIM_FAIL_WRITE);
+        assert_int_equal(os_pwrite(f, &s, 1, 0), ERR_IO);
+        none |= os_size(f) < 500;
+        part |= os_size(f) > 500;
+        os_close(f);
+    }
+    assert_true(none && part);
+}
+
 static void calls_are_counted_by_kind(void **state)
 {
     uint8_t byte;
@@ -210,6 +226,7 @@ int main(void)
         T(a_lock_is_exclusive_until_closed_or_crashed),
         T(reads_that_must_not_wait_sometimes_would),
         T(the_nth_call_fails_once_or_from_then_on),
+        T(a_failed_write_may_leave_a_part),
         T(calls_are_counted_by_kind),
         T(corruption_flips_bits_for_good),
     };
