@@ -378,7 +378,7 @@ void store_log_delete(struct log *l)
 void log_check(const struct log *l)
 {
     assert(l->magic == LOG_MAGIC);
-    if (l->deleted)
+    if (!log_alive(l))
         return;
     assert(l->saved <= l->written && l->written <= l->durable && l->durable <= l->next); /* 1 */
     assert(l->start <= l->durable);

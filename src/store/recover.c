@@ -256,26 +256,33 @@ static int check_segment(struct log *l, struct segment *seg)
     return err;
 }
 
+/* What lies wholly below the start may be unlinked already, even if it is the last one the state knows of. */
+static bool is_gone(const struct log *l, size_t i)
+{
+    const struct segment *seg = l->segments[i];
+    char path[STORE_PATH_BYTES];
+    uint64_t size;
+    if (seg->next > l->start)
+        return false;
+    store_segment_path(l->ss->st, l->id, seg->base, "log", path);
+    return i + 1 < l->segment_count || os_path_size(path, &size) == ERR_NOT_FOUND;
+}
+
 static int check_segments(struct log *l)
 {
     size_t gone = 0;
-    for (size_t i = 0; i < l->segment_count; i++) {
-        struct segment *seg = l->segments[i];
-        bool below = seg->next <= l->start && i + 1 < l->segment_count && gone == i;
-        int err = below ? ERR_NOT_FOUND : check_segment(l, seg); /* what lies below the start may be gone */
-        if (!below && (err == ERR_NOT_FOUND || err == ERR_CORRUPT))
-            return ERR_CORRUPT;
-        if (!below && err)
-            return err;
-        if (below) {
-            l->segment_bytes -= seg->len;
-            segment_free(seg); /* the sweep removes the file if it is there */
-            gone++;
-        }
+    while (gone < l->segment_count && is_gone(l, gone)) {
+        l->segment_bytes -= l->segments[gone]->len;
+        segment_free(l->segments[gone++]); /* the sweep removes the file if it is there */
     }
     l->segment_count -= gone;
     if (gone)
         memmove(l->segments, l->segments + gone, l->segment_count * sizeof(struct segment *));
+    for (size_t i = 0; i < l->segment_count; i++) {
+        int err = check_segment(l, l->segments[i]);
+        if (err)
+            return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    }
     return 0;
 }
 
