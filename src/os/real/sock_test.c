@@ -23,6 +23,9 @@ struct server {
     atomic_int expected; /* connections still to be closed */
     atomic_int partial;  /* writes that did not finish at once */
     atomic_int ends, breaks;
+    bool answers_end;       /* say "bye" and close some turns later */
+    struct echo *half_open; /* the connection that does so */
+    int late_turns;
     atomic_int on_loop[3];
     int accepted;
     pthread_t thread;
@@ -48,12 +51,24 @@ static void echo_room(void *user, uint8_t **ret_ptr, size_t *ret_len)
     *ret_len = e->paused ? 0 : sizeof(e->room);
 }
 
+/* Reading on after the end must not tell the end again. */
+static void echo_answer_end(struct echo *e)
+{
+    struct span bye = span_str("bye");
+    assert(os_sock_write(e->sock, &bye, 1) == 1);
+    os_sock_read_start(e->sock);
+    e->server->half_open = e;
+}
+
 static void echo_input(void *user, int64_t n)
 {
     struct echo *e = user;
     if (n <= 0) {
         atomic_fetch_add(n == 0 ? &e->server->ends : &e->server->breaks, 1);
-        os_sock_close(e->sock);
+        if (e->server->answers_end)
+            echo_answer_end(e);
+        else
+            os_sock_close(e->sock);
         return;
     }
     size_t half = (size_t)n / 2;
@@ -90,6 +105,13 @@ static void echo_closed(void *user)
 static void first_turn(void *arg)
 {
     struct server *s = arg;
+    if (s->half_open) {
+        if (++s->late_turns == 50) {
+            os_sock_close(s->half_open->sock);
+            s->half_open = NULL;
+        }
+        os_loop_wake(s->loops[0]);
+    }
     if (!s->listener || atomic_load(&s->expected) > 0)
         return;
     os_listener_close(s->listener);
@@ -104,6 +126,12 @@ static void echo_accept(void *user, struct os_sock *sock)
     e->sock = sock;
     e->server = user;
     os_sock_start(sock, &ops, e);
+}
+
+static void echo_accept_answering(void *user, struct os_sock *sock)
+{
+    ((struct server *)user)->answers_end = true;
+    echo_accept(user, sock);
 }
 
 /* What a moved socket takes along. */
@@ -263,6 +291,21 @@ static void a_peer_that_stops_reading_and_goes_breaks_the_write(void **state)
     server_end(&s); /* ends because written() told */
 }
 
+static void the_end_is_told_once_and_writing_goes_on(void **state)
+{
+    struct server s;
+    char got[3];
+    server_start(&s, 1, 1, echo_accept_answering);
+    int fd = client_connect(s.address);
+    shutdown(fd, SHUT_WR);
+    assert_true(client_read(fd, got, 3));
+    assert_memory_equal(got, "bye", 3);
+    assert_false(client_read(fd, got, 1));
+    close(fd);
+    server_end(&s);
+    assert_int_equal(atomic_load(&s.ends), 1);
+}
+
 static void refuse_accept(void *user, struct os_sock *sock)
 {
     struct server *s = user;
@@ -387,6 +430,7 @@ int main(void)
         cmocka_unit_test(many_clients_on_moved_sockets),
         cmocka_unit_test(a_reset_is_a_broken_connection),
         cmocka_unit_test(a_peer_that_stops_reading_and_goes_breaks_the_write),
+        cmocka_unit_test(the_end_is_told_once_and_writing_goes_on),
         cmocka_unit_test(an_accepted_socket_may_be_closed_at_once),
         cmocka_unit_test(listen_says_why_it_cannot),
         cmocka_unit_test(what_never_arrived_is_closed_with_its_loop),

@@ -267,6 +267,23 @@ static void a_file_never_has_two_names(void **state)
     assert_true(names[0] > 20 && names[1] > 5 && names[2] > 5 && names[3] > 5);
 }
 
+static void a_name_that_is_replaced_is_never_missing(void **state)
+{
+    int fresh = 0;
+    for (int t = 0; t < TRIES; t++) {
+        sim_reset((uint64_t)t);
+        os_close(synced_file());
+        os_close(file_open("z"));
+        assert_int_equal(os_sync_dir("/"), 0);
+        assert_int_equal(os_rename("f", "m"), 0);
+        assert_int_equal(os_rename("m", "z"), 0);
+        crash(SIM_CRASH_RANDOM);
+        assert_true(size_of("z") >= 0);
+        fresh += size_of("z") > 0;
+    }
+    assert_true(fresh > 20 && fresh < TRIES - 20);
+}
+
 static void directory_operations_survive_independently(void **state)
 {
     unsigned seen = 0;
@@ -373,6 +390,7 @@ int main(void)
         T(a_rename_is_kept_whole_or_lost_whole),
         T(renaming_before_syncing_may_lose_the_data),
         T(a_file_never_has_two_names),
+        T(a_name_that_is_replaced_is_never_missing),
         T(directory_operations_survive_independently),
         T(a_rename_between_directories_is_synced_from_either_end),
         T(what_an_open_unlinked_file_held_is_gone),

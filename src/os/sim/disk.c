@@ -212,8 +212,6 @@ static void do_sync(struct inode *f)
     content_copy(&f->synced, &f->now);
     for (size_t i = 0; i < f->clean_count; i++)
         content_take_page(&f->synced, &before, f->clean[i]);
-    if (f->clean_count)
-        content_truncate(&f->synced, f->now.size); /* zero beyond the end again */
     content_fini(&before);
     pending_clear(f);
 }
