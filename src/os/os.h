@@ -58,7 +58,8 @@ int os_mkdir(const char *path); /* ERR_EXISTS if it is there */
 int os_rmdir(const char *path); /* must be empty */
 int os_sync_dir(const char *path);
 int os_path_size(const char *path, uint64_t *ret_bytes); /* of a file, without opening it */
-/* Calls fn for every entry but "." and "..", in bytewise order of the names. fn's non-zero answer ends it and is returned. */
+/* Calls fn for every entry but "." and "..", in bytewise order of the names. fn's non-zero answer ends it and
+ * is returned. fn may change the directory. */
 int os_list(const char *dir, int (*fn)(void *arg, const char *name, bool is_dir), void *arg);
 int os_disk_space(const char *dir, uint64_t *ret_total, uint64_t *ret_free);
 /* Takes the lock file, made if absent, until os_close() or death: a handle >= 0, or ERR_LOCKED if another
