@@ -5,7 +5,7 @@ import struct
 import time
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
-API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS = 18, 19, 20
+FIND_COORDINATOR, API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS = 10, 18, 19, 20
 
 NONE, OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, UNKNOWN_TOPIC = 0, 1, 2, 3
 MESSAGE_TOO_LARGE, UNSUPPORTED_VERSION, STORAGE_ERROR = 10, 35, 56
@@ -254,6 +254,21 @@ class Connection:
         except ConnectionError:
             return True
         return False
+
+    def api_ranges(self):
+        """{API key: (lowest, highest version)}"""
+        reader = self.request(API_VERSIONS, 0, b"")
+        error = reader.i16()
+        if error:
+            raise AssertionError(f"ApiVersions: error {error}")
+        return {key: (low, high) for key, low, high in
+                reader.array(lambda: (reader.i16(), reader.i16(), reader.i16()))}
+
+    def librdkafka_codec(self, codec):
+        """Number of the codec that librdkafka uses when told `codec`: it takes lz4 only where FindCoordinator is
+        advertised (its rdkafka_feature.c), and sends uncompressed otherwise."""
+        numbers = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+        return 0 if codec == "lz4" and FIND_COORDINATOR not in self.api_ranges() else numbers[codec]
 
     def create_topic(self, name, partitions=1, configs=None):
         pairs = [text(k) + text(v) for k, v in (configs or {}).items()]

@@ -61,10 +61,10 @@ class Tally:
             except subprocess.TimeoutExpired:
                 continue
 
-    def run(self, command, timeout, env=None):
+    def run(self, command, timeout, env=None, cwd=ROOT):
         """(exit code or None after the time limit, output)."""
         with tempfile.TemporaryFile() as output:
-            self.running = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+            self.running = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
                                             start_new_session=True)
             try:
@@ -75,10 +75,10 @@ class Tally:
             output.seek(0)
             return code, output.read().decode("utf-8", "replace")
 
-    def program(self, name, command, timeout=120, env=None):
+    def program(self, name, command, timeout=120, env=None, cwd=ROOT):
         """Runs a test program and counts what it reports; True if all is well."""
         began = time.monotonic()
-        code, output = self.run(command, timeout, env)
+        code, output = self.run(command, timeout, env, cwd)
         results = tap_results(output) or unittest_results(name, output, code)
         bad = [result for result in results if not result[0]]
         wrong_end = code is None or (code != 0 and not bad)
@@ -87,7 +87,8 @@ class Tally:
         elif wrong_end or not results:
             results.append((code == 0, name if code == 0 else f"{name}: exit code {code}"))
         if bad or wrong_end:
-            for line in output.rstrip().splitlines()[-400 if wrong_end else -200:]:
+            lines = [line for line in output.rstrip().splitlines() if wrong_end or not line.startswith("ok ")]
+            for line in lines[-300:]:
                 print(f"    | {line}")
         for good, what in results:
             self.count(good, what)
@@ -147,7 +148,7 @@ def unit_tests(tally, directory, env=None, wrap=()):
         tally.count(False, f"{directory}: no unit tests were built")
     for name, command, own in tests:
         tally.program(f"{directory}: {name}", [*wrap, *command], 240,
-                      {"CMOCKA_MESSAGE_OUTPUT": "TAP", **own, **(env or {})})
+                      {"CMOCKA_MESSAGE_OUTPUT": "TAP", **own, **(env or {})}, cwd=os.path.join(ROOT, directory))  # as Meson does
 
 
 def fuzz_targets(directory):
