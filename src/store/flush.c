@@ -94,6 +94,7 @@ static struct flush *flush_plan(struct log *l, bool sync)
     f->opened = -1;
     f->sync = sync;
     index_init(&f->marks);
+    index_init(&f->index);
     choose_segment(l, f);
     choose_batches(l, f);
     f->sync_dir = sync && f->seg->dir_dirty;
@@ -158,6 +159,17 @@ static void write_marks(const struct flush *f)
     mem_free(bytes);
 }
 
+/* The index of a segment that recovery took over: known again before marks are added to it. */
+static int know_index(struct flush *f, int file)
+{
+    if (f->pos == 0 || f->mark_at > 0)
+        return 0;
+    int err = segment_load_index(f->seg, file, f->seg->next, f->pos, true, &f->index);
+    f->mark_at = (uint32_t)f->index.count;
+    f->index_loaded = !err;
+    return err;
+}
+
 static int write_batches(const struct flush *f, int file)
 {
     if (f->len == 0)
@@ -181,6 +193,8 @@ static void flush_run(struct os_job *job)
         err = sync_dirs(f);
     if (!err)
         err = open_segment(f, &file);
+    if (!err)
+        err = know_index(f, file);
     if (!err)
         err = write_batches(f, file);
     if (!err)
@@ -211,9 +225,13 @@ static void apply_written(struct log *l, struct flush *f)
     seg->len = f->pos + f->len;
     seg->next = f->end;
     seg->max_ts = f->max_ts;
-    if (f->marks.count) {
+    seg->index_count = f->mark_at + (uint32_t)f->marks.count;
+    if (f->marks.count)
         seg->indexed_pos = f->marks.entries[f->marks.count - 1].pos;
-        seg->index_count = f->mark_at + (uint32_t)f->marks.count;
+    if (f->index_loaded && !seg->index_loaded) {
+        seg->index = f->index;
+        index_init(&f->index);
+        seg->index_loaded = true;
     }
     for (size_t i = 0; seg->index_loaded && i < f->marks.count; i++)
         index_add(&seg->index, f->marks.entries[i]);
@@ -253,6 +271,7 @@ static void flush_free(struct flush *f)
         segment_unpin(f->full);
     mem_free(f->spans);
     index_fini(&f->marks);
+    index_fini(&f->index);
     mem_free(f);
     if (l->deleted) {
         tail_fini(&l->tail);

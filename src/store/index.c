@@ -5,7 +5,7 @@
  *   0  u64 offset of a batch   8 u32 its position   12 u32 CRC-32C of base offset and the other fields
  *  16  i64 largest timestamp of all batches before it (INT64_MIN: none)
  *
- * The file is a help, never the truth: it is not synced, is checked when loaded, and what is missing is made
+ * The first entry is that of the first batch, at position 0. The file is a help, never the truth: it is not synced, is checked when loaded, and what is missing is made
  * again from the segment. */
 #include "store/index.h"
 
@@ -103,7 +103,7 @@ int index_decode(struct span file, uint64_t base, uint64_t next, uint64_t len, s
     for (const uint8_t *p = file.ptr + INDEX_HEADER_BYTES; end - p >= INDEX_ENTRY_BYTES; p += INDEX_ENTRY_BYTES) {
         struct index_entry e = {le_u64(p), le_u32(p + 8), (int64_t)le_u64(p + 16)};
         const struct index_entry *last = ret->count ? &ret->entries[ret->count - 1] : NULL;
-        if (entry_crc(p, base) != le_u32(p + 12) || e.offset < base || e.offset >= next || e.pos >= len ||
+        if (entry_crc(p, base) != le_u32(p + 12) || (!last && e.pos != 0) || e.offset < base || e.offset >= next || e.pos >= len ||
             (last && (e.offset <= last->offset || e.pos <= last->pos || e.max_before < last->max_before)))
             break;
         index_add(ret, e);

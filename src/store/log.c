@@ -28,6 +28,14 @@ struct log *log_new(struct store_shard *ss, uint64_t id, const struct log_config
     return l;
 }
 
+static void remove_dir(const struct log *l)
+{
+    char path[STORE_PATH_BYTES];
+    store_log_dir(l->ss->st, l->id, path);
+    state_unlink(l);
+    segment_unlink(l->ss->st, path, true);
+}
+
 void log_free(struct log *l)
 {
     assert(l->magic == LOG_MAGIC && l->refs == 0 && !l->flush);
@@ -42,7 +50,9 @@ void log_free(struct log *l)
     list_del(&l->os_link);
     list_del(&l->state_link);
     mem_free(l->state);
-    if (!l->deleted)
+    if (l->deleted)
+        remove_dir(l);
+    else
         map_del_u64(&l->ss->logs, l->id);
     atomic_fetch_sub_explicit(&l->ss->st->log_count, 1, memory_order_relaxed);
     l->magic = 0;

@@ -132,6 +132,8 @@ struct flush {
     int64_t max_ts;
     struct index marks;      /* new index entries */
     uint32_t mark_at;        /* number of the first of them */
+    struct index index;      /* all entries before, if the job had to load them */
+    bool index_loaded;
     int err;
 };
 
@@ -254,6 +256,7 @@ uint8_t *state_encode(const struct log *l, uint64_t as_of, size_t *ret_len);
 int state_decode(struct log *l, struct span bytes, uint64_t *ret_as_of);
 /* Appends the state entry to this turn's group (spilling it to a file first if it is large). Takes `state`. */
 void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of);
+void state_unlink(const struct log *l); /* the newest spilled state of a deleted log */
 void state_retry(struct store_shard *ss);
 /* A newer state is durable: the file of the one before can go. */
 void state_replaced(struct log *l);
@@ -276,6 +279,8 @@ void segment_unpin(struct segment *seg);
 void segment_adopt(struct segment *seg, int file);
 void segment_close(struct segment *seg);
 void segment_evict(struct store_shard *ss);
+/* Removes a file or an empty folder on the disk pool: unlinking a large file takes the system a while. */
+void segment_unlink(struct store *st, const char *path, bool dir);
 void segment_doom(struct segment *seg); /* unlink when unused; no longer part of the log */
 /* Any thread. `next` and `len`: what the segment holds as the caller knows it; save: write the index file anew
  * if it lacked something (not while a flush may append to it). */

@@ -68,13 +68,40 @@ void segment_pin(struct segment *seg)
     list_del(&seg->lru);
 }
 
+struct unlink_job {
+    struct os_job job;
+    bool dir;
+    char path[STORE_PATH_BYTES];
+};
+
+/* Whether it works does not matter: what is left is swept at the next start. */
+static void unlink_run(struct os_job *job)
+{
+    struct unlink_job *u = container_of(job, struct unlink_job, job);
+    if (u->dir)
+        os_rmdir(u->path);
+    else
+        os_unlink(u->path);
+    mem_free(u);
+}
+
+void segment_unlink(struct store *st, const char *path, bool dir)
+{
+    struct unlink_job *u = mem_zalloc(sizeof(*u));
+    u->dir = dir;
+    snprintf(u->path, sizeof(u->path), "%s", path);
+    u->job.run = unlink_run;
+    os_pool_submit(st->pool, &u->job);
+}
+
 static void unlink_files(const struct segment *seg)
 {
     char path[STORE_PATH_BYTES];
-    store_segment_path(seg->log->ss->st, seg->log->id, seg->base, "log", path);
-    os_unlink(path);
-    store_segment_path(seg->log->ss->st, seg->log->id, seg->base, "idx", path);
-    os_unlink(path);
+    struct store *st = seg->log->ss->st;
+    store_segment_path(st, seg->log->id, seg->base, "log", path);
+    segment_unlink(st, path, false);
+    store_segment_path(st, seg->log->id, seg->base, "idx", path);
+    segment_unlink(st, path, false);
 }
 
 void segment_unpin(struct segment *seg)

@@ -284,8 +284,17 @@ void state_replaced(struct log *l)
         return;
     char path[STORE_PATH_BYTES];
     spill_path(l->ss->st, l->old_spill, path);
-    os_unlink(path); /* left behind on failure: start-up sweeps */
+    segment_unlink(l->ss->st, path, false);
     l->old_spill[0] = 0;
+}
+
+void state_unlink(const struct log *l)
+{
+    char path[STORE_PATH_BYTES];
+    if (!l->spill[0])
+        return;
+    spill_path(l->ss->st, l->spill, path);
+    segment_unlink(l->ss->st, path, false);
 }
 
 int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len, char ret_name[48])

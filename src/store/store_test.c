@@ -167,6 +167,7 @@ static void trimming_moves_the_start_and_frees_segments(void **state)
     size_t before = l->segment_count;
     assert_int_equal(rig_trim(&r, &r.logs[0], log_durable(l) - 3), 0);
     rig_settle(&r);
+    rig_run(&r, 100);
     assert_true(l->segment_count < before);
     assert_int_equal(rig_trim(&r, &r.logs[0], log_durable(l) + 1), ERR_OFFSET_RANGE);
     rig_verify_all(&r, r.acks);
@@ -274,6 +275,7 @@ static void deleted_logs_leave_nothing(void **state)
     r.logs[0].created = false;
     r.logs[0].created_ack = 0;
     rig_settle(&r);
+    rig_run(&r, 100); /* files go on the disk pool */
     assert_true(sim_disk_used() < before);
     append_many(&r, &r.logs[1], 10, 100);
     rig_verify(&r, &r.logs[1], r.acks);
