@@ -306,10 +306,10 @@ static void fail_waits(struct log *l, int err)
 /* ---- start and end ---- */
 
 /* Whole segments below the start go; but only once a later state, which no longer names them, is durable. */
-static void drop_segments(struct log *l)
+static void drop_segments(struct log *l, uint64_t start)
 {
     size_t n = 0;
-    while (n + 1 < l->segment_count && l->segments[n]->next <= l->start)
+    while (n + 1 < l->segment_count && l->segments[n]->next <= start)
         n++;
     for (size_t i = 0; i < n; i++) {
         l->segment_bytes -= l->segments[i]->len;
@@ -324,6 +324,7 @@ static void drop_segments(struct log *l)
 struct start_wait {
     struct store_wait wait;
     struct log *log;
+    uint64_t start; /* l->start may have moved on, not durably yet */
 };
 
 /* The new start is durable: recovery will not look below it, so the files may go (start before unlink). */
@@ -331,9 +332,9 @@ static void start_durable(struct store_wait *w, int err)
 {
     struct start_wait *sw = container_of(w, struct start_wait, wait);
     struct log *l = sw->log;
-    mem_free(sw);
     if (!err && log_alive(l))
-        drop_segments(l);
+        drop_segments(l, sw->start);
+    mem_free(sw);
     log_unref(l);
 }
 
@@ -354,6 +355,7 @@ int log_set_start(struct log *l, uint64_t offset)
     struct start_wait *sw = mem_zalloc(sizeof(*sw));
     sw->wait.done = start_durable;
     sw->log = l;
+    sw->start = offset;
     l->refs++;
     store_wait(l->ss, &sw->wait);
     return 0;
