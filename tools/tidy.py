@@ -74,6 +74,8 @@ def check_seam(path, source):
     is_test = path.endswith("_test.c")
     if here in ABOVE_SEAM or (here == "base" and path not in BASE_MAY and not is_test):
         for line, name in calls(source, SYSTEM_CALLS):
+            if is_test and name in ("fopen", "fread"):
+                continue  # recorded bytes
             yield line, "seam", f"{name}() belongs behind os/os.h"
         for found in SYSTEM_HEADERS.finditer(source):
             yield line_of(source, found.start()), "seam", f"{found.group()} belongs behind os/os.h"

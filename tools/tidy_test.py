@@ -41,6 +41,9 @@ class Seam(unittest.TestCase):
     def test_os_may(self):
         self.assertEqual(rules("src/os/real/file.c", "#include <unistd.h>\n    open(path, 0);\n    free(p);\n"), [])
 
+    def test_tests_may_read_recorded_bytes_and_no_more(self):
+        self.assertEqual(rules("src/core/a_test.c", "    fopen(path, mode);\n    sleep(1);\n"), [(2, "seam")])
+
     def test_base_may_only_where_listed(self):
         self.assertEqual(rules("src/base/say.c", "    write(2, p, n);\n"), [(1, "seam")])
         self.assertEqual(rules("src/base/mem.c", "    p = malloc(n);\n"), [])

@@ -18,7 +18,7 @@ build_dir() {
         options=(-Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dfuzzers=true)
         ;;
     tsan)
-        options=(-Dbuildtype=debugoptimized -Db_sanitize=thread)
+        options=(-Dbuildtype=debugoptimized -Db_sanitize=thread -Dload=disabled) # librdkafka is not instrumented
         ;;
     coverage)
         options=(-Dbuildtype=debug -Db_coverage=true)
