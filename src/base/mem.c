@@ -9,6 +9,12 @@
 static atomic_bool fail_armed;
 static bool fail_sticky;
 static int64_t fail_left;
+static void (*exhausted)(void);
+
+void mem_on_exhausted(void (*fn)(void))
+{
+    exhausted = fn;
+}
 
 void mem_fail_after(int64_t n, bool sticky)
 {
@@ -32,6 +38,8 @@ static void *must(void *ptr, size_t size)
 {
     if (ptr)
         return ptr;
+    if (exhausted)
+        exhausted();
     fprintf(stderr, "level=error component=memory msg=\"out of memory, stopping\" bytes=%zu\n", size);
     _exit(1);
 }

@@ -68,7 +68,7 @@ static void recover_image(struct rig *r, struct sim_image *image, uint64_t ack, 
     struct rig copy = *r;
     struct rig_batch *batches[RIG_MAX_LOGS];
     for (int i = 0; i < RIG_MAX_LOGS; i++) {
-        batches[i] = mem_alloc((r->logs[i].cap + 1) * sizeof(struct rig_batch));
+        batches[i] = calloc(r->logs[i].cap + 1, sizeof(struct rig_batch));
         if (r->logs[i].count)
             memcpy(batches[i], r->logs[i].batches, r->logs[i].count * sizeof(struct rig_batch));
         copy.logs[i].cap = r->logs[i].cap + 1;
@@ -243,6 +243,44 @@ static void failing_calls_stop_it_and_lose_nothing(void **state)
     sim_reset(0);
 }
 
+static jmp_buf died;
+
+static void die(void)
+{
+    longjmp(died, 1);
+}
+
+/* The Nth allocation fails, once or for good: an error or the end of the process, and recovery has everything. */
+static void failing_allocations_lose_nothing(void **state)
+{
+    static struct rig r; /* survives the longjmp */
+    struct log_config configs[LOGS];
+    mem_on_exhausted(die);
+    for (uint64_t n = 0; n < 60 * seeds / 4; n++) {
+        sim_reset(n);
+        prepare(&r, configs, n % 2 ? 1 : 3, LOG_FSYNC);
+        if (setjmp(died) == 0) {
+            mem_fail_after((int64_t)(n < 30 ? n : n * n / 4), n % 3 == 0);
+            rig_open(&r);
+            for (int i = 0; i < 30; i++)
+                rig_run(&r, 60);
+        }
+        mem_fail_after(-1, false);
+        sim_died();
+        uint64_t ack = r.acks;
+        struct sim_image *image = cut(sim_disk_ops(), n % 2 ? SIM_CRASH_RANDOM : SIM_CRASH_KEEP);
+        rig_abandon(&r);
+        sim_boot(image, n);
+        r.script = NULL;
+        assert_int_equal(rig_open(&r), 0);
+        rig_verify_all(&r, ack);
+        rig_close(&r);
+        rig_fini(&r);
+    }
+    mem_on_exhausted(NULL);
+    sim_reset(0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +289,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(os_logs_are_a_prefix_after_a_power_cut),
         cmocka_unit_test(recovery_survives_power_cuts),
         cmocka_unit_test(failing_calls_stop_it_and_lose_nothing),
+        cmocka_unit_test(failing_allocations_lose_nothing),
     };
     if (argc > 1)
         first_seed = strtoull(argv[1], NULL, 0);

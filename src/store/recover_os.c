@@ -114,6 +114,15 @@ static int find_more(struct scan_os *s)
     return err;
 }
 
+/* Nothing readable is left, but offsets below the start, which is durable, were given out: never again. */
+static void begin_at_start(struct log *l)
+{
+    while (l->segment_count > 0)
+        segment_free(l->segments[--l->segment_count]); /* the sweep removes the files */
+    l->segment_bytes = 0;
+    l->written = l->next = l->durable = l->start;
+}
+
 int recover_os_log(struct log *l)
 {
     struct scan_os s = {.log = l};
@@ -128,7 +137,7 @@ int recover_os_log(struct log *l)
     if (err)
         return err;
     if (l->start > l->next)
-        l->start = l->next;
+        begin_at_start(l);
     producers_truncate(&l->producers, l->next);
     if (l->ss->st->unclean && l->next > 0) { /* what was lost cannot be told from what never was */
         log_bump_epoch(l);

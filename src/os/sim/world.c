@@ -135,6 +135,11 @@ bool sim_step(void)
     return true;
 }
 
+void sim_died(void)
+{
+    world()->stepping = false;
+}
+
 bool sim_run_until(bool (*cond)(void *arg), void *arg, uint64_t max_steps)
 {
     for (uint64_t i = 0; !cond(arg); i++)
