@@ -91,48 +91,65 @@ static int note_base(void *arg, const char *name, bool is_dir)
     return 0;
 }
 
-/* Segments that were begun after the last state: each must go on where the one before ends. */
-static int find_more(struct scan_os *s)
+/* The number of the file that holds the start: the last one that begins at or before it. Those before it may
+ * be there or not, for they are being unlinked. */
+static size_t start_file(const struct log *l, const struct bases *b)
+{
+    size_t i = 0;
+    while (i + 1 < b->count && b->v[i + 1] <= l->start)
+        i++;
+    return i;
+}
+
+static void forget_segments(struct log *l)
+{
+    while (l->segment_count > 0)
+        segment_free(l->segments[--l->segment_count]); /* the sweep removes the files */
+    l->segment_bytes = 0;
+}
+
+/* Takes the segments one after the other: those the state knows, then those begun later, each of which must go
+ * on where the one before ends. */
+static int scan_all(struct scan_os *s, const struct bases *b)
 {
     struct log *l = s->log;
-    struct bases bases = {0};
-    char dir[STORE_PATH_BYTES];
-    store_log_dir(l->ss->st, l->id, dir);
-    int err = os_list(dir, note_base, &bases);
-    if (err == ERR_NOT_FOUND)
-        err = 0;
-    for (size_t i = 0; !err && i < bases.count; i++) {
-        bool first = l->segment_count == 0, follows = bases.v[i] == l->written;
-        if (!first && (!follows || l->segments[l->segment_count - 1]->base == bases.v[i]))
-            continue;
-        s->seg = segment_new(l, bases.v[i]);
-        if (first && l->start < bases.v[i])
-            l->start = bases.v[i];
+    size_t i = start_file(l, b);
+    int err = 0;
+    if (b->count && l->segment_count && l->segments[l->segment_count - 1]->base < b->v[i])
+        forget_segments(l); /* the state is from before the start moved on */
+    if (l->segment_count) {
+        s->seg = l->segments[l->segment_count - 1];
         err = scan_segment(s);
     }
-    mem_free(bases.v);
+    for (; !err && i < b->count; i++) {
+        bool first = l->segment_count == 0;
+        if (!first && (b->v[i] != l->written || l->segments[l->segment_count - 1]->base == b->v[i]))
+            continue;
+        s->seg = segment_new(l, b->v[i]);
+        if (first && l->start < b->v[i])
+            l->start = b->v[i];
+        err = scan_segment(s);
+    }
     return err;
 }
 
 /* Nothing readable is left, but offsets below the start, which is durable, were given out: never again. */
 static void begin_at_start(struct log *l)
 {
-    while (l->segment_count > 0)
-        segment_free(l->segments[--l->segment_count]); /* the sweep removes the files */
-    l->segment_bytes = 0;
+    forget_segments(l);
     l->written = l->next = l->durable = l->start;
 }
 
 int recover_os_log(struct log *l)
 {
     struct scan_os s = {.log = l};
-    int err = 0;
-    if (l->segment_count) {
-        s.seg = l->segments[l->segment_count - 1];
-        err = scan_segment(&s);
-    }
-    if (!err)
-        err = find_more(&s);
+    struct bases bases = {0};
+    char dir[STORE_PATH_BYTES];
+    store_log_dir(l->ss->st, l->id, dir);
+    int err = os_list(dir, note_base, &bases);
+    if (!err || err == ERR_NOT_FOUND)
+        err = scan_all(&s, &bases);
+    mem_free(bases.v);
     mem_free(s.bytes);
     if (err)
         return err;
