@@ -92,7 +92,11 @@ int serve_run(const struct config *cfg)
 {
     struct serve sv = {.config = cfg};
     struct admin_backend backend;
-    struct broker_options opt = {.config = cfg, .hooks = &front_hooks, .ready = on_ready, .arg = &sv};
+    struct broker_options opt = {.config = cfg,
+                                 .accept_loss = cfg->journal_accept_loss,
+                                 .hooks = &front_hooks,
+                                 .ready = on_ready,
+                                 .arg = &sv};
     (void)os_raise_file_limit();
     int err = broker_open(&opt, &sv.broker);
     if (err) {

@@ -12,7 +12,7 @@
 /* ---- validation of what a producer sent -------------------------------------------------------------- */
 
 enum {
-    RECORDS_MAX_ERRORS = 500,    /* per-record errors reported of one batch; the rest are only counted */
+    RECORDS_MAX_ERRORS = 500,    /* per-record errors reported of one batch; no more are looked for */
     RECORDS_CODEC_PRODUCER = -1, /* keep the codec the producer chose */
 };
 

@@ -191,7 +191,7 @@ static int scan_end(struct scan *s, bool last_file, bool *ret_more)
     } else if (synced_beyond(s, s->pos, &p)) {
         beyond = p;
     }
-    int err = damaged(s, s->pos, beyond, "durable data is damaged; --set store.accept-loss=true starts without it");
+    int err = damaged(s, s->pos, beyond, "durable data is damaged; --set journal.accept-loss=true starts without it");
     if (err)
         return err;
     if (beyond) {

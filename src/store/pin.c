@@ -148,6 +148,11 @@ static void meta_save(struct store_shard *ss)
     chunk_pool_init(&pool, "snapshot", 64 << 10, 0);
     outq_init(&q, &pool);
     st->ev.meta_snapshot(st->ev.arg, &q);
+    if (q.len == 0) { /* memory was gone; the next tick tries again */
+        outq_fini(&q);
+        chunk_pool_fini(&pool);
+        return;
+    }
     uint8_t *bytes = mem_alloc(q.len);
     size_t at = 0;
     for (size_t i = 0; i < q.count; i++) {
