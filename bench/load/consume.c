@@ -57,11 +57,21 @@ static bool count(struct consumer *c, const rd_kafka_message_t *m)
     return true;
 }
 
+/* Waits for one message, then takes those that are there: a batch alone would wait until it is full. */
+static ssize_t take(struct consumer *c, rd_kafka_message_t **messages)
+{
+    messages[0] = rd_kafka_consume_queue(c->queue, 20);
+    if (messages[0] == NULL)
+        return 0;
+    ssize_t more = rd_kafka_consume_batch_queue(c->queue, 0, messages + 1, MESSAGES - 1);
+    return more > 0 ? 1 + more : 1;
+}
+
 void consumer_run(struct consumer *c, _Atomic uint64_t *seen, _Atomic uint64_t *total, uint64_t deadline_ns)
 {
     rd_kafka_message_t *messages[MESSAGES];
     while (*seen < *total) {
-        ssize_t n = rd_kafka_consume_batch_queue(c->queue, 20, messages, MESSAGES);
+        ssize_t n = take(c, messages);
         uint64_t counted = 0;
         for (ssize_t i = 0; i < n; i++) {
             counted += count(c, messages[i]);
