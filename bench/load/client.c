@@ -1,8 +1,10 @@
 #include "load/client.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,4 +128,33 @@ void client_await_topic(rd_kafka_t *rk, rd_kafka_topic_t *topic, const struct lo
         sleep_until_ns(now_ns() + 10000000);
     }
     die(args->topic, "timeout waiting for the topic");
+}
+
+static bool accepts(const struct addrinfo *address)
+{
+    int s = socket(address->ai_family, SOCK_STREAM, 0);
+    bool ok = s >= 0 && connect(s, address->ai_addr, address->ai_addrlen) == 0;
+    if (s >= 0)
+        close(s);
+    return ok;
+}
+
+void client_await_port(const struct load_args *args)
+{
+    char host[256];
+    const char *colon = strrchr(args->brokers, ':');
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *address;
+    if (colon == NULL || (size_t)(colon - args->brokers) >= sizeof(host))
+        die("brokers", "this mode takes one host:port");
+    snprintf(host, sizeof(host), "%.*s", (int)(colon - args->brokers), args->brokers);
+    int err = getaddrinfo(host, colon + 1, &hints, &address);
+    if (err != 0)
+        die("brokers", gai_strerror(err));
+    uint64_t deadline = now_ns() + (uint64_t)(args->timeout * 1e9);
+    while (!accepts(address)) {
+        if (now_ns() > deadline)
+            die("first", "timeout waiting for the port");
+        sleep_until_ns(now_ns() + 500000);
+    }
+    freeaddrinfo(address);
 }

@@ -22,5 +22,8 @@ rd_kafka_t *client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf);
 void client_create_topic(const struct load_args *args);
 /* Waits until the topic is known with all its partitions; dies at the timeout. */
 void client_await_topic(rd_kafka_t *rk, rd_kafka_topic_t *topic, const struct load_args *args);
+/* Returns as soon as the port accepts connections, within a millisecond: librdkafka itself tries again only
+ * once a second. Dies at the timeout. */
+void client_await_port(const struct load_args *args);
 
 #endif

@@ -172,6 +172,7 @@ uint64_t produce_first(const struct load_args *args)
     uint64_t deadline = now_ns() + (uint64_t)(args->timeout * 1e9);
     p->args = args;
     p->payload = make_payload(args->size);
+    client_await_port(args);
     connect_producer(p);
     send_record(p, 0, now_ns());
     while (p->acked + p->failed == 0 && now_ns() < deadline)
