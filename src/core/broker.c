@@ -63,7 +63,9 @@ enum broker_health broker_health(const struct broker *b, const char **ret_reason
         *ret_reason = failure ? failure : "the store failed";
         return BROKER_FAILED;
     }
-    if (atomic_load(&b->no_space)) {
+    struct store_figures figures;
+    store_figures(b->store, &figures);
+    if (figures.disk_full) {
         *ret_reason = "the disk is full: nothing can be published";
         return BROKER_DEGRADED;
     }

@@ -10,7 +10,20 @@
 #include "store/log_impl.h"
 #include "store/rig.h"
 
-enum { COLD = 20000, HOT_BATCHES = 2500, HOT_BYTES = 32 << 10 };
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SLOW 1
+#endif
+#endif
+
+#ifdef SLOW
+enum { COLD = 2000 }; /* sanitizers make the whole number take minutes */
+#else
+enum { COLD = 20000 };
+#endif
+enum { HOT_BATCHES = 2500, HOT_BYTES = 32 << 10 };
 
 static const struct log_config config = {LOG_FSYNC, 64 << 20, 4096, INT64_MAX / 4};
 

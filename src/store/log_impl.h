@@ -174,7 +174,8 @@ struct store_shard {
     unsigned dirty_files, max_files;
     unsigned flushes;      /* in flight */
     unsigned reads;        /* cold reads in flight */
-    bool disk_full, stopping, starved;
+    atomic_bool disk_full; /* segments cannot be written for want of space */
+    bool stopping, starved;
     bool renewed; /* states that recovery changed are saved */
     uint64_t retry_at_ns, expire_at_ns, poke_at_ns;
     atomic_bool space;     /* the journal has something to say about space */

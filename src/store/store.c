@@ -482,8 +482,10 @@ void store_figures(const struct store *st, struct store_figures *ret)
         .tail_limit = st->opt.tail_bytes,
         .read_bytes = atomic_load(&st->read_bytes),
         .logs = atomic_load(&st->log_count),
+        .disk_full = atomic_load(&st->journal->stats.refused),
     };
     for (unsigned i = 0; i < st->opt.shards; i++) {
+        ret->disk_full |= atomic_load(&st->shards[i].disk_full);
         ret->tail_bytes += atomic_load(&st->shards[i].tail_pool.used_bytes);
         ret->open_files += atomic_load(&st->shards[i].open_files);
     }

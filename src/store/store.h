@@ -89,6 +89,7 @@ bool store_shard_stopped(const struct store_shard *ss);
 struct store_figures {
     struct journal_stats *journal;
     uint64_t tail_bytes, tail_limit, open_files, read_bytes, logs;
+    bool disk_full; /* publishers are refused for want of space */
 };
 void store_figures(const struct store *st, struct store_figures *ret);
 
