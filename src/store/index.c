@@ -5,8 +5,8 @@
  *   0  u64 offset of a batch   8 u32 its position   12 u32 CRC-32C of base offset and the other fields
  *  16  i64 largest timestamp of all batches before it (INT64_MIN: none)
  *
- * The first entry is that of the first batch, at position 0. The file is a help, never the truth: it is not synced, is checked when loaded, and what is missing is made
- * again from the segment. */
+ * The first entry is that of the first batch, at position 0. The file is a help, never the truth: it is not
+ * synced, is checked when loaded, and what is missing is made again from the segment. */
 #include "store/index.h"
 
 #include "base/crc32c.h"
@@ -95,16 +95,38 @@ void index_encode(const struct index_entry *e, uint64_t base, uint8_t ret[INDEX_
     le_put_u32(ret + 12, entry_crc(ret, base));
 }
 
+bool index_entry_decode(const uint8_t p[INDEX_ENTRY_BYTES], uint64_t base, struct index_entry *ret)
+{
+    *ret = (struct index_entry){le_u64(p), le_u32(p + 8), (int64_t)le_u64(p + 16)};
+    return entry_crc(p, base) == le_u32(p + 12);
+}
+
+int index_header_decode(const uint8_t p[INDEX_HEADER_BYTES], uint64_t *ret_base)
+{
+    if (memcmp(p, magic, sizeof(magic)) != 0)
+        return ERR_CORRUPT;
+    *ret_base = le_u64(p + 8);
+    return 0;
+}
+
+static bool follows(const struct index_entry *last, const struct index_entry *e)
+{
+    if (!last)
+        return e->pos == 0;
+    return e->offset > last->offset && e->pos > last->pos && e->max_before >= last->max_before;
+}
+
 int index_decode(struct span file, uint64_t base, uint64_t next, uint64_t len, struct index *ret)
 {
-    if (file.len < INDEX_HEADER_BYTES || memcmp(file.ptr, magic, 8) != 0 || le_u64(file.ptr + 8) != base)
+    uint64_t says;
+    if (file.len < INDEX_HEADER_BYTES || index_header_decode(file.ptr, &says) != 0 || says != base)
         return ERR_CORRUPT;
     const uint8_t *end = file.ptr + file.len;
     for (const uint8_t *p = file.ptr + INDEX_HEADER_BYTES; end - p >= INDEX_ENTRY_BYTES; p += INDEX_ENTRY_BYTES) {
-        struct index_entry e = {le_u64(p), le_u32(p + 8), (int64_t)le_u64(p + 16)};
+        struct index_entry e;
         const struct index_entry *last = ret->count ? &ret->entries[ret->count - 1] : NULL;
-        if (entry_crc(p, base) != le_u32(p + 12) || (!last && e.pos != 0) || e.offset < base || e.offset >= next || e.pos >= len ||
-            (last && (e.offset <= last->offset || e.pos <= last->pos || e.max_before < last->max_before)))
+        if (!index_entry_decode(p, base, &e) || e.offset < base || e.offset >= next || e.pos >= len ||
+            !follows(last, &e))
             break;
         index_add(ret, e);
     }

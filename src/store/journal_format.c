@@ -157,26 +157,32 @@ static bool batch_body_ok(const struct journal_replay_entry *e)
            (uint32_t)batch_leader_epoch(b) == e->epoch && batch_check_crc(e->body) == 0;
 }
 
+struct journal_replay_entry journal_entry_header_decode(const uint8_t b[JOURNAL_ENTRY_HEADER_BYTES], uint32_t *ret_crc)
+{
+    *ret_crc = le_u32(b + 20);
+    return (struct journal_replay_entry){
+        .log_id = le_u64(b),
+        .base = le_u64(b + 8),
+        .epoch = le_u32(b + 28),
+        .body_len = le_u32(b + 16),
+        .type = b[24],
+        .flags = b[25],
+    };
+}
+
 int journal_entry_decode(const struct journal_group_header *h, const uint8_t *dir, uint32_t i,
                          const uint8_t *bodies, uint64_t *cursor, struct journal_replay_entry *ret)
 {
     const uint8_t *b = dir + JOURNAL_GROUP_HEADER_BYTES + (size_t)i * JOURNAL_ENTRY_HEADER_BYTES;
-    uint32_t len = le_u32(b + 16);
-    if (len > h->body_len - *cursor)
+    uint32_t crc;
+    struct journal_replay_entry e = journal_entry_header_decode(b, &crc);
+    if (e.body_len > h->body_len - *cursor)
         return ERR_CORRUPT;
-    struct journal_replay_entry e = {
-        .log_id = le_u64(b),
-        .base = le_u64(b + 8),
-        .lsn = h->lsn,
-        .body_at = h->lsn + h->dir_len + *cursor,
-        .epoch = le_u32(b + 28),
-        .body_len = len,
-        .type = b[24],
-        .flags = b[25],
-        .body = span_of(bodies + *cursor, len),
-    };
-    e.body_ok = e.type == JOURNAL_BATCH ? batch_body_ok(&e) : crc32c(e.body.ptr, len) == le_u32(b + 20);
-    *cursor += len;
+    e.lsn = h->lsn;
+    e.body_at = h->lsn + h->dir_len + *cursor;
+    e.body = span_of(bodies + *cursor, e.body_len);
+    e.body_ok = e.type == JOURNAL_BATCH ? batch_body_ok(&e) : crc32c(e.body.ptr, e.body_len) == crc;
+    *cursor += e.body_len;
     *ret = e;
     return 0;
 }

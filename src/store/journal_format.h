@@ -58,6 +58,8 @@ void journal_group_encode(struct journal_group_header *h, uint8_t *dir);
 int journal_group_decode(const uint8_t bytes[JOURNAL_GROUP_HEADER_BYTES], uint64_t salt, uint64_t lsn,
                          uint64_t room, struct journal_group_header *ret);
 bool journal_dir_valid(const struct journal_group_header *h, const uint8_t *dir);
+/* The fields of one entry header: body, body_ok, lsn and body_at stay zero. *ret_crc: the body's, if not a batch. */
+struct journal_replay_entry journal_entry_header_decode(const uint8_t b[JOURNAL_ENTRY_HEADER_BYTES], uint32_t *ret_crc);
 /* Entry number i of a valid directory, whose bodies start at `bodies`; *cursor runs over the bodies and is 0
  * for the first. ERR_CORRUPT: the entries say more than body_len. */
 int journal_entry_decode(const struct journal_group_header *h, const uint8_t *dir, uint32_t i,
