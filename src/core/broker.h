@@ -44,7 +44,7 @@ struct broker {
     char cluster_id[65]; /* text; set before ready() */
     uint64_t started_ns;
     int64_t started_ms;
-    unsigned damaged_logs; /* quarantined at recovery */
+    _Atomic unsigned damaged_logs; /* quarantined at recovery, and not deleted since */
 
     _Atomic bool failed;           /* the store failed: nothing is acknowledged any more */
     _Atomic(const char *) failure; /* why, static text */

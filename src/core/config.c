@@ -157,7 +157,7 @@ int config_check(struct config *c, struct config_error *e)
     if (!err)
         err = check_fits(c, SETTING_kafka_max_request_bytes, SETTING_memory_request_bytes, 1, e);
     if (!err)
-        err = check_fits(c, SETTING_kafka_max_message_bytes, SETTING_journal_file_bytes, 2, e);
+        err = check_fits(c, SETTING_kafka_max_message_bytes, SETTING_journal_file_bytes, 5, e);
     if (!err)
         err = check_fits(c, SETTING_journal_file_bytes, SETTING_journal_max_bytes, 2, e);
     return err;

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "core/broker.h"
 #include "core/op_impl.h"
 #include "core/shard.h"
 
@@ -35,6 +36,8 @@ void partition_delete(struct shard *s, uint64_t log_id)
         list_del(&w->link);
         read_wake(s, w); /* it will not find the partition */
     }
+    if (log_damaged(p->log))
+        atomic_fetch_sub(&s->broker->damaged_logs, 1);
     log_set_user(p->log, NULL);
     store_log_delete(p->log);
     p->magic = 0;

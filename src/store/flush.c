@@ -348,6 +348,8 @@ bool flush_start(struct log *l, bool sync)
     struct store_shard *ss = l->ss;
     if (!can_start(l))
         return true;
+    if (l->config.durability == LOG_OS && !atomic_load_explicit(&ss->st->marked, memory_order_relaxed))
+        return false; /* a crash from here on must be known as one */
     if (ss->flushes >= MAX_FLUSHES || (ss->disk_full && ss->now_ns < ss->retry_at_ns))
         return false;
     if (!sync && writable(l) == 0)
@@ -407,8 +409,6 @@ void flush_pressure(struct store_shard *ss)
 
 void flush_os(struct store_shard *ss)
 {
-    if (!atomic_load_explicit(&ss->st->marked, memory_order_relaxed))
-        return; /* a crash from here on must be known as one */
     list_each_safe(it, tmp, &ss->os_dirty) {
         struct log *l = list_entry(it, struct log, os_link);
         if (l->flush || l->saving)

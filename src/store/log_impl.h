@@ -249,6 +249,16 @@ int recover_read(struct store *st);
 void recover_free(struct store *st);
 int recover_sweep(struct store *st);
 
+/* quarantine.c */
+struct quarantine {
+    int file; /* -1: nothing was saved yet */
+    uint64_t pos;
+    char path[STORE_PATH_BYTES];
+};
+void quarantine_log(struct log *l, const char *why, uint64_t offset); /* during recovery */
+int quarantine_copy(struct quarantine *q, const struct log *l, uint64_t body_at, uint32_t len);
+int quarantine_end(struct quarantine *q, const struct log *l);
+
 /* recover_os.c */
 int recover_os_log(struct log *l);
 

@@ -89,6 +89,8 @@ static uint64_t remnant_bytes(const struct log *l, uint64_t before)
  * quarter of a file for each time that recycling is asked for, logs go to segments however small they are. */
 static bool is_remnant(struct log *l, uint64_t before)
 {
+    if (l->damaged)
+        return true; /* only its state */
     struct store_shard *ss = l->ss;
     uint64_t file = ss->st->opt.journal_file_bytes;
     uint64_t limit = REMNANT_BYTES < file / 16 ? REMNANT_BYTES : file / 16;
@@ -131,8 +133,10 @@ static int copy_forward(struct log *l, uint64_t before)
 /* One log leaves the part of the journal before `before`. False: no more can be started this turn. */
 static bool leave(struct log *l, uint64_t before)
 {
-    if (l->flush || l->saving || l->damaged)
-        return true; /* on its way, or beyond help */
+    if (l->flush || l->saving)
+        return true; /* on its way */
+    if (l->damaged && l->unsaved_lsn)
+        return true; /* its records could not be saved: they stay, and the journal with them */
     if (is_remnant(l, before))
         return copy_forward(l, before) == 0;
     return flush_start(l, true);

@@ -212,13 +212,6 @@ static int compare_entries(const void *a, const void *b)
     return (x->lsn < y->lsn) - (x->lsn > y->lsn); /* the newest copy first: it pins least */
 }
 
-static void quarantine(struct log *l, const char *why, uint64_t offset)
-{
-    l->damaged = true;
-    say_error("store", "a log is damaged: it is set aside, neither read nor written", "log=%llu reason=\"%s\" offset=%llu",
-              (unsigned long long)l->id, why, (unsigned long long)offset);
-}
-
 static int load_state(struct log *l, struct found_log *f)
 {
     struct store *st = l->ss->st;
@@ -334,7 +327,7 @@ static int load_entries(struct log *l, struct found_log *f)
         if (e->base < l->next)
             continue; /* in a segment, or a copy of the one before */
         if (e->base > l->next || !e->ok) {
-            quarantine(l, e->ok ? "a gap before this offset" : "a batch does not match its checksum", e->base);
+            quarantine_log(l, e->ok ? "a gap before this offset" : "a batch does not match its checksum", e->base);
             return 0;
         }
         int err = load_batch(l, e, f->state_as_of);
@@ -343,7 +336,7 @@ static int load_entries(struct log *l, struct found_log *f)
         make_room(l->ss);
     }
     if (l->next < f->state_as_of && l->config.durability == LOG_FSYNC)
-        quarantine(l, "its state is newer than its records", l->next);
+        quarantine_log(l, "its state is newer than its records", l->next);
     return 0;
 }
 
@@ -356,14 +349,42 @@ static int rebuild(struct log *l, struct found_log *f)
     if (!err)
         err = check_segments(l);
     if (err == ERR_CORRUPT) {
-        quarantine(l, f->has_state && !l->segment_count ? "its state is damaged" : "a segment is missing or short", l->next);
-        return 0;
-    }
-    if (!err)
+        quarantine_log(l, l->segment_count ? "a segment is missing or short" : "its state is damaged", l->next);
+        err = 0;
+    } else if (!err && l->damaged) {
+        quarantine_log(l, "found damaged before", l->next);
+    } else if (!err) {
         err = load_entries(l, f);
+    }
     if (f->start_lsn && (!l->unsaved_lsn || f->start_lsn < l->unsaved_lsn))
         l->unsaved_lsn = f->start_lsn;
     return err;
+}
+
+static void needs(struct log *l, uint64_t lsn)
+{
+    if (lsn && (!l->unsaved_lsn || lsn < l->unsaved_lsn))
+        l->unsaved_lsn = lsn;
+}
+
+/* Saves what the journal holds of a damaged log, so that it need not hold it for ever. Should that fail, the
+ * journal keeps it all the same: the log pins it. */
+static void save_damaged(struct log *l, const struct found_log *f)
+{
+    struct quarantine q = {.file = -1};
+    int err = 0;
+    needs(l, f->has_state ? f->state_lsn : 0);
+    needs(l, f->start_lsn);
+    for (size_t i = 0; i < f->count; i++) {
+        needs(l, f->entries[i].lsn);
+        if (!err)
+            err = quarantine_copy(&q, l, f->entries[i].body_at, f->entries[i].len);
+    }
+    int end = quarantine_end(&q, l);
+    l->renew_state = !err && !end;
+    if (!l->renew_state)
+        say_error("store", "the damaged log cannot be saved: the journal keeps it", "log=%llu error=\"%s\"",
+                  (unsigned long long)l->id, err_text(err ? err : end));
 }
 
 int store_recover_log(struct store *st, uint64_t id, const struct log_config *cfg, struct log **ret_log)
@@ -376,7 +397,9 @@ int store_recover_log(struct store *st, uint64_t id, const struct log_config *cf
     if (!err && !l->damaged && cfg->durability == LOG_OS)
         err = recover_os_log(l);
     if (!err && !l->damaged && l->start > l->durable)
-        quarantine(l, "its start lies beyond its end", l->start);
+        quarantine_log(l, "its start lies beyond its end", l->start);
+    if (!err && l->damaged && f)
+        save_damaged(l, f);
     if (err) {
         say_error("store", "a log cannot be recovered", "log=%llu error=\"%s\"", (unsigned long long)id, err_text(err));
         return err;

@@ -1,7 +1,7 @@
 /* State entries: everything a log knows beyond its records, so that recovery need not read them.
  *
  * Format, all integers little-endian:
- *   0 u32 magic "CST1"   4 u32 zero   8 u64 as-of offset: entries from there on are applied on top
+ *   0 u32 magic "CST1"   4 u32 flags (1: damaged, see quarantine.c)   8 u64 as-of offset: entries from there on are applied on top
  *  16 u64 log start     24 i64 largest timestamp
  *  32 u32 segments      36 u32 epochs   40 u32 producers   44 u32 zero
  *  then per segment, 40 bytes:  u64 base, u64 next, u64 synced length, i64 largest timestamp, i64 created (ms)
@@ -9,7 +9,7 @@
  *  then per producer, 20 bytes: i64 id, i64 last append (ms), i16 epoch, u8 batches, u8 index of the newest,
  *       then per batch, 24 bytes: i32 first sequence, i32 last, u64 base offset, i64 timestamp
  *
- * A state longer than 64 KiB stands in a file of its own, states/LOG-AS_OF.state, and the entry (flag
+ * A state longer than 64 KiB stands in a file of its own, states/LOG-RANDOM.state, and the entry (flag
  * JOURNAL_SPILLED) holds: u64 log start, u64 length, u32 CRC-32C, then the name of the file. */
 #include <stdio.h>
 
@@ -21,6 +21,7 @@
 
 enum {
     STATE_MAGIC = 0x31545343, /* "CST1" */
+    STATE_DAMAGED = 1,
     HEADER_BYTES = 48,
     START_AT = 16,
     SEGMENT_BYTES = 40,
@@ -71,6 +72,7 @@ uint8_t *state_encode(const struct log *l, uint64_t as_of, size_t *ret_len)
         len += PRODUCER_BYTES + all[i]->count * (size_t)BATCH_BYTES;
     uint8_t *bytes = mem_zalloc(len), *p = bytes + HEADER_BYTES;
     le_put_u32(bytes, STATE_MAGIC);
+    le_put_u32(bytes + 4, l->damaged ? STATE_DAMAGED : 0);
     le_put_u64(bytes + 8, as_of);
     le_put_u64(bytes + START_AT, l->start);
     le_put_u64(bytes + 24, (uint64_t)l->max_ts);
@@ -142,6 +144,7 @@ int state_decode(struct log *l, struct span bytes, uint64_t *ret_as_of)
     uint64_t segments = le_u32(p + 32), epochs = le_u32(p + 36), producers = le_u32(p + 40);
     if (segments * SEGMENT_BYTES + epochs * EPOCH_BYTES > bytes.len - HEADER_BYTES)
         return ERR_CORRUPT;
+    l->damaged = le_u32(p + 4) & STATE_DAMAGED;
     *ret_as_of = le_u64(p + 8);
     l->start = le_u64(p + START_AT);
     l->max_ts = (int64_t)le_u64(p + 24);
@@ -262,7 +265,9 @@ void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
     s->log = l;
     s->bytes = state;
     s->len = len;
-    snprintf(s->name, sizeof(s->name), "%llu-%llu.state", (unsigned long long)l->id, (unsigned long long)os_mono_ns());
+    uint64_t random; /* no name is used twice, whatever the clocks do */
+    os_random(&random, sizeof(random));
+    snprintf(s->name, sizeof(s->name), "%llu-%016llx.state", (unsigned long long)l->id, (unsigned long long)random);
     s->job = (struct os_job){.run = spill_run, .done = spill_done, .home = l->ss->loop};
     l->refs++;
     os_pool_submit(l->ss->st->pool, &s->job);

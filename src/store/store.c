@@ -377,15 +377,26 @@ static void try_full_disk(struct store_shard *ss)
     }
 }
 
+/* That a log is damaged is durable from then on, and the journal need not hold its records. */
+static void save_verdict(struct log *l)
+{
+    size_t len;
+    uint8_t *state = state_encode(l, l->next, &len);
+    state_append(l, state, len, l->next);
+}
+
 static void renew_states(struct store_shard *ss)
 {
     size_t cursor = 0;
     ss->renewed = true;
     for (struct log *l; (l = map_next(&ss->logs, &cursor));) {
-        if (l->renew_state && !flush_start(l, true))
+        if (!l->renew_state)
+            continue;
+        if (l->damaged)
+            save_verdict(l);
+        else if (!flush_start(l, true))
             ss->renewed = false;
-        else
-            l->renew_state = false;
+        l->renew_state = !ss->renewed && !l->damaged && !l->flush && !l->saving;
     }
 }
 

@@ -282,6 +282,49 @@ static void deleted_logs_leave_nothing(void **state)
     end(&r);
 }
 
+/* Flips a bit in the first place of the journal that holds these bytes. */
+static void damage_journal(struct span bytes)
+{
+    static uint8_t all[64 << 10];
+    int file = os_open("data/journal/0000000001.journal", OS_READ);
+    int64_t n = os_pread(file, all, sizeof(all), 0);
+    os_close(file);
+    const uint8_t *at = memmem(all, (size_t)n, bytes.ptr, bytes.len);
+    assert_non_null(at);
+    assert_int_equal(sim_disk_corrupt("data/journal/0000000001.journal", (uint64_t)(at - all), 1), 0);
+}
+
+static void a_damaged_log_stays_set_aside_and_pins_nothing(void **state)
+{
+    struct rig r;
+    uint8_t *bytes;
+    size_t len;
+    open_with(&r, 1, &small_segments, 3);
+    append_many(&r, &r.logs[0], 3, 100);
+    append_many(&r, &r.logs[1], 3, 100);
+    struct span batch = rig_batch_make(r.logs[0].batches[0].seed, 1, 100);
+    rig_close(&r);
+    damage_journal(span_of(batch.ptr + BATCH_HEADER_BYTES, 100));
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(rig_open(&r), 0);
+        assert_true(log_damaged(r.logs[0].log));
+        assert_int_equal(rig_read(&r, r.logs[0].log, 0, 100, &bytes, &len), ERR_CORRUPT);
+        assert_int_equal(rig_append(&r, &r.logs[0], 1, 10), ERR_CORRUPT);
+        rig_verify(&r, &r.logs[1], r.acks);
+        for (int i = 0; i < 10; i++)
+            append_many(&r, &r.logs[2], 60, 1000); /* through the journal, and again */
+        rig_close(&r);
+    }
+    assert_int_equal(rig_open(&r), 0);
+    store_log_delete(r.logs[0].log); /* the way out */
+    r.logs[0].log = NULL;
+    r.logs[0].created = false;
+    r.logs[0].created_ack = 0;
+    rig_settle(&r);
+    rig_verify(&r, &r.logs[2], r.acks);
+    end(&r);
+}
+
 static void a_second_opener_is_refused(void **state)
 {
     struct rig r, other;
@@ -328,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_refuses_publishers_and_heals),
         cmocka_unit_test(timestamps_are_found),
         cmocka_unit_test(deleted_logs_leave_nothing),
+        cmocka_unit_test(a_damaged_log_stays_set_aside_and_pins_nothing),
         cmocka_unit_test(a_second_opener_is_refused),
         cmocka_unit_test(large_states_go_to_a_file),
     };

@@ -21,7 +21,7 @@ SANITIZER_ENV = {
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=66",
     "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1:history_size=4",
 }
-SMALL_FILES = ["--set", "kafka.max-message-bytes=256KiB", "--set", "journal.file-bytes=1MiB",
+SMALL_FILES = ["--set", "kafka.max-message-bytes=192KiB", "--set", "journal.file-bytes=1MiB",
                "--set", "journal.max-bytes=8MiB", "--set", "segment.bytes=256KiB"]
 RESULT = re.compile(r"^(ok|not ok)\b[ \d]*(?:- )?(.*)$")
 UNITTEST = re.compile(r"^Ran (\d+) tests? in")
