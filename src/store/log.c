@@ -286,7 +286,10 @@ void log_advance(struct log *l, uint64_t durable)
         l->waits = w->next;
         if (!l->waits)
             l->waits_tail = &l->waits;
-        w->done(w, 0);
+        if (l->starts_pending) /* a trim among them is durable with the journal, not with the segment */
+            store_wait(l->ss, w);
+        else
+            w->done(w, 0);
     }
     l->ss->st->ev.advanced(l->ss->st->ev.arg, l);
 }
@@ -332,6 +335,7 @@ static void start_durable(struct store_wait *w, int err)
 {
     struct start_wait *sw = container_of(w, struct start_wait, wait);
     struct log *l = sw->log;
+    l->starts_pending--;
     if (!err && log_alive(l))
         drop_segments(l, sw->start);
     mem_free(sw);
@@ -357,6 +361,7 @@ int log_set_start(struct log *l, uint64_t offset)
     sw->log = l;
     sw->start = offset;
     l->refs++;
+    l->starts_pending++;
     store_wait(l->ss, &sw->wait);
     return 0;
 }

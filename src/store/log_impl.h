@@ -107,6 +107,7 @@ struct log {
     struct list os_link;     /* in ss->os_dirty: LOG_OS with batches to write */
     struct store_wait *waits, **waits_tail; /* LOG_OS: until durable >= wait->until */
 
+    unsigned starts_pending; /* START entries in flight */
     struct flush *flush;     /* the one in flight */
     bool saving;             /* a state entry is in flight, or on its way there: */
     uint8_t *state;          /* it, until the journal admits it; NULL otherwise */
