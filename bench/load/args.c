@@ -34,6 +34,7 @@ static const struct load_option {
     {"rate", OPTION_F64, AT(rate), 0.1, 1e9,
      "records per second on a fixed schedule; latency counts from\n"
      "                      when a record was due"},
+    {"fetch-wait-ms", OPTION_U32, AT(fetch_wait_ms), 0, 60000, "how long a fetch may wait for records (500)"},
     {"idempotent", OPTION_FLAG, AT(idempotent), 0, 0, "produce with sequence numbers"},
     {"no-warm-up", OPTION_FLAG, AT(warm_up), 0, 0,
      "do not send one unmeasured record to each partition first"},
@@ -112,6 +113,7 @@ bool args_parse(int argc, char **argv, struct load_args *args)
                                .linger_ms = 5,
                                .batch_bytes = 1000000,
                                .in_flight = 5,
+                               .fetch_wait_ms = 500,
                                .seconds = 3,
                                .timeout = 120,
                                .warm_up = true};

@@ -13,7 +13,7 @@ struct load_args {
     uint32_t partitions, clients;
     uint32_t size; /* bytes of a record's value */
     double linger_ms;
-    uint32_t batch_bytes, in_flight;
+    uint32_t batch_bytes, in_flight, fetch_wait_ms;
     uint64_t count;           /* 0: until `seconds` have passed */
     double seconds, timeout;  /* timeout: of the whole run, then it fails */
     double rate;              /* records per second of all clients together; 0: as fast as it goes */

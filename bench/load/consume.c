@@ -12,7 +12,7 @@ void consumer_open(struct consumer *c, const struct load_args *args, uint32_t nu
     rd_kafka_conf_t *conf = client_conf(args);
     c->args = args;
     c->number = number;
-    client_set_number(conf, "fetch.wait.max.ms", 500);
+    client_set_number(conf, "fetch.wait.max.ms", args->fetch_wait_ms);
     client_set_number(conf, "fetch.min.bytes", 1);
     client_set_number(conf, "queued.min.messages", 1000000);
     client_set_number(conf, "queued.max.messages.kbytes", 256 << 10);
@@ -46,8 +46,10 @@ static bool count(struct consumer *c, const rd_kafka_message_t *m)
     if (m->len < PAYLOAD_STAMP_BYTES)
         die("consume", "a record that is not ours");
     memcpy(&due, m->payload, PAYLOAD_STAMP_BYTES);
-    if (due == 0)
+    if (due == 0) {
+        c->warm++;
         return false;
+    }
     uint64_t now = now_ns();
     if (c->first_ns == 0)
         c->first_ns = now;
@@ -65,6 +67,24 @@ static ssize_t take(struct consumer *c, rd_kafka_message_t **messages)
         return 0;
     ssize_t more = rd_kafka_consume_batch_queue(c->queue, 0, messages + 1, MESSAGES - 1);
     return more > 0 ? 1 + more : 1;
+}
+
+void consumer_warm_up(struct consumer *c)
+{
+    rd_kafka_message_t *messages[MESSAGES];
+    uint64_t deadline = now_ns() + (uint64_t)(c->args->timeout * 1e9), wanted = 0;
+    for (uint32_t i = 0; i < c->args->partitions; i++)
+        wanted += is_mine(c, i) ? c->args->clients : 0;
+    while (c->warm < wanted) {
+        ssize_t n = take(c, messages);
+        for (ssize_t i = 0; i < n; i++) {
+            if (count(c, messages[i]))
+                die("warm-up", "the topic has records already");
+            rd_kafka_message_destroy(messages[i]);
+        }
+        if (now_ns() > deadline)
+            die("warm-up", "timeout of a reader");
+    }
 }
 
 void consumer_run(struct consumer *c, _Atomic uint64_t *seen, _Atomic uint64_t *total, uint64_t deadline_ns)

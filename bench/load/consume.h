@@ -12,7 +12,8 @@ struct consumer {
     const struct load_args *args;
     uint32_t number;
     uint64_t first_ns, last_ns; /* when the first and the last record came */
-    _Atomic uint64_t records;   /* that count, without warm-up */
+    uint64_t warm;              /* warm-up records read */
+    _Atomic uint64_t records;   /* the others */
     uint64_t bytes;             /* of values */
     struct histogram age;       /* ns from due to read; only meaningful while the producer is running */
     rd_kafka_t *rk;
@@ -23,6 +24,9 @@ struct consumer {
 void consumer_open(struct consumer *c, const struct load_args *args, uint32_t number);
 /* Fetching begins here. */
 void consumer_start(struct consumer *c);
+/* Reads the warm-up records of all producers, so that librdkafka has found its leader and offset: that may
+ * take it half a second. Dies if others come. */
+void consumer_warm_up(struct consumer *c);
 /* Reads until *total records are read by all clients (as *seen counts) or the deadline; *total may still be
  * set to its value by another thread, until then it is UINT64_MAX. */
 void consumer_run(struct consumer *c, _Atomic uint64_t *seen, _Atomic uint64_t *total, uint64_t deadline_ns);

@@ -91,19 +91,21 @@ static struct report_flow flow_of_producers(struct run *r)
     return f;
 }
 
+/* From the first record to the last: when librdkafka begins to fetch is its own affair. */
 static struct report_flow flow_of_consumers(struct run *r, bool with_age)
 {
     struct report_flow f = {.latency = with_age ? &r->consumers[0].age : NULL};
-    uint64_t last = 0;
+    uint64_t first = UINT64_MAX, last = 0;
     for (uint32_t i = 0; i < r->args->clients; i++) {
         struct consumer *c = &r->consumers[i];
         f.records += c->records;
         f.bytes += c->bytes;
+        first = c->first_ns > 0 && c->first_ns < first ? c->first_ns : first;
         last = c->last_ns > last ? c->last_ns : last;
         if (i > 0)
             histogram_merge(&r->consumers[0].age, &c->age);
     }
-    f.seconds = (double)(last - r->start_ns) / 1e9;
+    f.seconds = last > first ? (double)(last - first) / 1e9 : 1e-9;
     return f;
 }
 
@@ -112,9 +114,13 @@ static void run_clients(struct run *r, bool produces, bool consumes)
     uint32_t n = r->args->clients, consumers = consumes ? n : 0;
     open_all(r, produces, consumes);
     r->total = produces ? UINT64_MAX : r->args->count;
+    for (uint32_t i = 0; i < consumers; i++)
+        consumer_start(&r->consumers[i]);
+    for (uint32_t i = 0; produces && r->args->warm_up && i < consumers; i++)
+        consumer_warm_up(&r->consumers[i]);
     r->start_ns = now_ns() + 1000000;
     for (uint32_t i = 0; i < consumers; i++)
-        consumer_start(&r->consumers[i]), spawn(r, consume_worker, i);
+        spawn(r, consume_worker, i);
     for (uint32_t i = 0; produces && i < n; i++)
         spawn(r, produce_worker, i);
     join_all(r, consumers);

@@ -19,13 +19,14 @@ def cpu_seconds(pid):
 
 
 def cpu_by_thread(pid):
-    """Seconds by thread name, of the threads that live."""
+    """Seconds of the event loops, the journal and the disk pool: {"loop", "journal", "disk"}."""
     sums = {}
     for task in os.listdir(f"/proc/{pid}/task"):
         try:
             name, seconds = stat_cpu(f"/proc/{pid}/task/{task}/stat")
         except FileNotFoundError:
             continue
+        name = "loop" if int(task) == pid or name.startswith("loop") else name  # the first loop is the main thread
         sums[name] = sums.get(name, 0) + seconds
     return sums
 

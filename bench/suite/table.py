@@ -7,7 +7,7 @@ COLUMNS = {
     "idle": [("ready ms", "ready_ms", 1), ("RSS MB", "rss_mb", 1), ("files", "open_files", 0),
              ("CPU %", "idle_cpu_percent", 2)],
     "flow": [("produce rec/s", "produce.records_per_s", 0), ("MB/s", "produce.mb_per_s", 0),
-             ("CPU s/M", "produce.cpu_s_per_million", 2), ("of it loop", "produce.cpu_s_per_million_colobus", 2),
+             ("CPU s/M", "produce.cpu_s_per_million", 2), ("of it loop", "produce.cpu_s_per_million_loop", 2),
              ("journal", "produce.cpu_s_per_million_journal", 2), ("disk", "produce.cpu_s_per_million_disk", 2),
              ("commit ms", "produce.commit_mean_ms", 2), ("KiB/commit", "produce.kib_per_commit", 0),
              ("consume rec/s", "consume.records_per_s", 0), ("CPU s/M", "consume.cpu_s_per_million", 2),
