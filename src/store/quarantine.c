@@ -1,7 +1,7 @@
 /* Quarantine: a log that recovery found damaged is neither read nor written again, and nothing of it is dropped
  * silently. What the journal holds of it, the damaged entry included, is copied to a file of its own,
  * DIR/quarantine/LOG-TIME.batches (the entries' bodies, one after the other); its segments stay where they are;
- * and a state entry with STATE_DAMAGED makes the verdict durable, so that the journal can be recycled. Deleting
+ * and a state entry with STATE_FLAG_DAMAGED makes the verdict durable, so that the journal can be recycled. Deleting
  * the topic ends it; the copy is the operator's to keep or remove. */
 #include <stdio.h>
 

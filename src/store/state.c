@@ -1,13 +1,14 @@
 /* State entries: everything a log knows beyond its records, so that recovery need not read them.
  *
  * Format, all integers little-endian:
- *   0 u32 magic "CST1"   4 u32 flags (1: damaged, see quarantine.c)   8 u64 as-of offset: entries from there on are applied on top
+ *   0 u32 magic "CST1"    4 u32 flags (1: damaged, see quarantine.c)
+ *   8 u64 as-of offset: entries from there on are applied on top
  *  16 u64 log start     24 i64 largest timestamp
  *  32 u32 segments      36 u32 epochs   40 u32 producers   44 u32 zero
- *  then per segment, 40 bytes:  u64 base, u64 next, u64 synced length, i64 largest timestamp, i64 created (ms)
- *  then per epoch, 12 bytes:    u32 epoch, u64 first offset
- *  then per producer, 20 bytes: i64 id, i64 last append (ms), i16 epoch, u8 batches, u8 index of the newest,
- *       then per batch, 24 bytes: i32 first sequence, i32 last, u64 base offset, i64 timestamp
+ *  then per segment, 40 bytes:  u64 base, u64 next, u64 synced length, i64 largest timestamp, i64 created
+ * (ms) then per epoch, 12 bytes:    u32 epoch, u64 first offset then per producer, 20 bytes: i64 id, i64 last
+ * append (ms), i16 epoch, u8 batches, u8 index of the newest, then per batch, 24 bytes: i32 first sequence,
+ * i32 last, u64 base offset, i64 timestamp
  *
  * A state longer than 64 KiB stands in a file of its own, states/LOG-RANDOM.state, and the entry (flag
  * JOURNAL_SPILLED) holds: u64 log start, u64 length, u32 CRC-32C, then the name of the file. */
@@ -18,18 +19,7 @@
 #include "base/mem.h"
 #include "store/le.h"
 #include "store/log_impl.h"
-
-enum {
-    STATE_MAGIC = 0x31545343, /* "CST1" */
-    STATE_DAMAGED = 1,
-    HEADER_BYTES = 48,
-    START_AT = 16,
-    SEGMENT_BYTES = 40,
-    EPOCH_BYTES = 12,
-    PRODUCER_BYTES = 20,
-    BATCH_BYTES = 24,
-    SPILL_BODY_BYTES = 20 + 48,
-};
+#include "store/state_format.h"
 
 /* ---- encode ---- */
 
@@ -41,8 +31,8 @@ static uint8_t *encode_producer(uint8_t *p, const struct producer *x)
     p[17] = (uint8_t)((uint16_t)x->epoch >> 8);
     p[18] = x->count;
     p[19] = x->newest;
-    p += PRODUCER_BYTES;
-    for (int i = 0; i < x->count; i++, p += BATCH_BYTES) {
+    p += STATE_PRODUCER_BYTES;
+    for (int i = 0; i < x->count; i++, p += STATE_BATCH_BYTES) {
         le_put_u32(p, (uint32_t)x->batches[i].first_seq);
         le_put_u32(p + 4, (uint32_t)x->batches[i].last_seq);
         le_put_u64(p + 8, x->batches[i].base_offset);
@@ -53,7 +43,7 @@ static uint8_t *encode_producer(uint8_t *p, const struct producer *x)
 
 static uint8_t *encode_segments(uint8_t *p, const struct log *l)
 {
-    for (size_t i = 0; i < l->segment_count; i++, p += SEGMENT_BYTES) {
+    for (size_t i = 0; i < l->segment_count; i++, p += STATE_SEGMENT_BYTES) {
         const struct segment *seg = l->segments[i];
         le_put_u64(p, seg->base);
         le_put_u64(p + 8, seg->next);
@@ -66,21 +56,22 @@ static uint8_t *encode_segments(uint8_t *p, const struct log *l)
 
 uint8_t *state_encode(const struct log *l, uint64_t as_of, size_t *ret_len)
 {
-    size_t count, len = HEADER_BYTES + l->segment_count * SEGMENT_BYTES + l->epoch_count * EPOCH_BYTES;
+    size_t count, len = STATE_HEADER_BYTES + l->segment_count * STATE_SEGMENT_BYTES +
+                        l->epoch_count * STATE_EPOCH_BYTES;
     struct producer **all = producers_sorted(&l->producers, &count);
     for (size_t i = 0; i < count; i++)
-        len += PRODUCER_BYTES + all[i]->count * (size_t)BATCH_BYTES;
-    uint8_t *bytes = mem_zalloc(len), *p = bytes + HEADER_BYTES;
+        len += STATE_PRODUCER_BYTES + all[i]->count * (size_t)STATE_BATCH_BYTES;
+    uint8_t *bytes = mem_zalloc(len), *p = bytes + STATE_HEADER_BYTES;
     le_put_u32(bytes, STATE_MAGIC);
-    le_put_u32(bytes + 4, l->damaged ? STATE_DAMAGED : 0);
+    le_put_u32(bytes + 4, l->damaged ? STATE_FLAG_DAMAGED : 0);
     le_put_u64(bytes + 8, as_of);
-    le_put_u64(bytes + START_AT, l->start);
+    le_put_u64(bytes + STATE_START_AT, l->start);
     le_put_u64(bytes + 24, (uint64_t)l->max_ts);
     le_put_u32(bytes + 32, (uint32_t)l->segment_count);
     le_put_u32(bytes + 36, (uint32_t)l->epoch_count);
     le_put_u32(bytes + 40, (uint32_t)count);
     p = encode_segments(p, l);
-    for (size_t i = 0; i < l->epoch_count; i++, p += EPOCH_BYTES) {
+    for (size_t i = 0; i < l->epoch_count; i++, p += STATE_EPOCH_BYTES) {
         le_put_u32(p, l->epochs[i].epoch);
         le_put_u64(p + 4, l->epochs[i].start);
     }
@@ -96,7 +87,7 @@ uint8_t *state_encode(const struct log *l, uint64_t as_of, size_t *ret_len)
 static int decode_producer(struct log *l, const uint8_t **p, const uint8_t *end)
 {
     const uint8_t *b = *p;
-    if (end - b < PRODUCER_BYTES)
+    if (end - b < STATE_PRODUCER_BYTES)
         return ERR_CORRUPT;
     struct producer x = {
         .id = (int64_t)le_u64(b),
@@ -105,11 +96,11 @@ static int decode_producer(struct log *l, const uint8_t **p, const uint8_t *end)
         .count = b[18],
         .newest = b[19],
     };
-    b += PRODUCER_BYTES;
+    b += STATE_PRODUCER_BYTES;
     if (x.count == 0 || x.count > PRODUCER_WINDOW || x.newest >= x.count ||
-        end - b < x.count * (ptrdiff_t)BATCH_BYTES)
+        end - b < x.count * (ptrdiff_t)STATE_BATCH_BYTES)
         return ERR_CORRUPT;
-    for (int i = 0; i < x.count; i++, b += BATCH_BYTES) {
+    for (int i = 0; i < x.count; i++, b += STATE_BATCH_BYTES) {
         x.batches[i] = (struct producer_batch){(int32_t)le_u32(b), (int32_t)le_u32(b + 4), le_u64(b + 8),
                                                (int64_t)le_u64(b + 16)};
     }
@@ -120,7 +111,7 @@ static int decode_producer(struct log *l, const uint8_t **p, const uint8_t *end)
 
 static int decode_segments(struct log *l, const uint8_t *p, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++, p += SEGMENT_BYTES) {
+    for (uint32_t i = 0; i < count; i++, p += STATE_SEGMENT_BYTES) {
         uint64_t base = le_u64(p), next = le_u64(p + 8), len = le_u64(p + 16);
         bool follows = i == 0 || l->segments[i - 1]->next == base;
         if (!follows || next < base || len > UINT32_MAX)
@@ -139,20 +130,20 @@ static int decode_segments(struct log *l, const uint8_t *p, uint32_t count)
 int state_decode(struct log *l, struct span bytes, uint64_t *ret_as_of)
 {
     const uint8_t *p = bytes.ptr, *end = bytes.ptr + bytes.len;
-    if (bytes.len < HEADER_BYTES || le_u32(p) != STATE_MAGIC)
+    if (bytes.len < STATE_HEADER_BYTES || le_u32(p) != STATE_MAGIC)
         return ERR_CORRUPT;
     uint64_t segments = le_u32(p + 32), epochs = le_u32(p + 36), producers = le_u32(p + 40);
-    if (segments * SEGMENT_BYTES + epochs * EPOCH_BYTES > bytes.len - HEADER_BYTES)
+    if (segments * STATE_SEGMENT_BYTES + epochs * STATE_EPOCH_BYTES > bytes.len - STATE_HEADER_BYTES)
         return ERR_CORRUPT;
-    l->damaged = le_u32(p + 4) & STATE_DAMAGED;
+    l->damaged = le_u32(p + 4) & STATE_FLAG_DAMAGED;
     *ret_as_of = le_u64(p + 8);
-    l->start = le_u64(p + START_AT);
+    l->start = le_u64(p + STATE_START_AT);
     l->max_ts = (int64_t)le_u64(p + 24);
-    p += HEADER_BYTES;
+    p += STATE_HEADER_BYTES;
     int err = decode_segments(l, p, (uint32_t)segments);
-    p += segments * SEGMENT_BYTES;
+    p += segments * STATE_SEGMENT_BYTES;
     l->epochs = mem_alloc((epochs + 1) * sizeof(*l->epochs));
-    for (; !err && l->epoch_count < epochs; p += EPOCH_BYTES)
+    for (; !err && l->epoch_count < epochs; p += STATE_EPOCH_BYTES)
         l->epochs[l->epoch_count++] = (struct epoch_start){le_u32(p), le_u64(p + 4)};
     for (uint64_t i = 0; !err && i < producers; i++)
         err = decode_producer(l, &p, end);
@@ -211,8 +202,9 @@ static void try_append(struct log *l)
     }
     list_del(&l->state_link);
     bool spilled = l->spill[0] != 0;
-    le_put_u64(l->state + (spilled ? 0 : START_AT), l->start); /* it may have moved since: START entries are
-                                                                * cleared by this state becoming durable */
+    le_put_u64(l->state + (spilled ? 0 : STATE_START_AT),
+               l->start); /* it may have moved since: START entries are
+                           * cleared by this state becoming durable */
     struct journal_entry e = {
         .log_id = l->id,
         .base = l->state_as_of,
@@ -234,8 +226,8 @@ static void spill_done(struct os_job *job)
     } else if (s->err || l->deleted) {
         l->saving = false; /* the journal keeps what it has; recycling will ask again */
     } else {
-        l->state_len = SPILL_BODY_BYTES;
-        l->state = mem_zalloc(SPILL_BODY_BYTES);
+        l->state_len = STATE_SPILL_BYTES;
+        l->state = mem_zalloc(STATE_SPILL_BYTES);
         le_put_u64(l->state + 8, s->len);
         le_put_u32(l->state + 16, crc32c(s->bytes, s->len));
         memcpy(l->old_spill, l->spill, sizeof(l->spill));
@@ -252,7 +244,8 @@ void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
 {
     l->saving = true;
     l->state_as_of = as_of;
-    uint64_t most = journal_max_group_bytes(l->ss->st->journal) / 4; /* small journal files, in tests mostly */
+    uint64_t most =
+        journal_max_group_bytes(l->ss->st->journal) / 4; /* small journal files, in tests mostly */
     if (len <= STATE_INLINE_BYTES && len <= most) {
         memcpy(l->old_spill, l->spill, sizeof(l->spill));
         l->spill[0] = 0;
@@ -267,7 +260,8 @@ void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
     s->len = len;
     uint64_t random; /* no name is used twice, whatever the clocks do */
     os_random(&random, sizeof(random));
-    snprintf(s->name, sizeof(s->name), "%llu-%016llx.state", (unsigned long long)l->id, (unsigned long long)random);
+    snprintf(s->name, sizeof(s->name), "%llu-%016llx.state", (unsigned long long)l->id,
+             (unsigned long long)random);
     s->job = (struct os_job){.run = spill_run, .done = spill_done, .home = l->ss->loop};
     l->refs++;
     os_pool_submit(l->ss->st->pool, &s->job);
@@ -275,7 +269,7 @@ void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
 
 void state_retry(struct store_shard *ss)
 {
-    list_each_safe(it, tmp, &ss->states) {
+    list_each_safe (it, tmp, &ss->states) {
         struct log *l = list_entry(it, struct log, state_link);
         try_append(l);
         if (l->state)
@@ -302,9 +296,11 @@ void state_unlink(const struct log *l)
     segment_unlink(l->ss->st, path, false);
 }
 
-int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len, char ret_name[48])
+int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len,
+                       char ret_name[48])
 {
-    if (body.len != SPILL_BODY_BYTES || body.ptr[SPILL_BODY_BYTES - 1] != 0 || memchr(body.ptr + 20, '/', 48))
+    if (body.len != STATE_SPILL_BYTES || body.ptr[STATE_SPILL_BYTES - 1] != 0 ||
+        memchr(body.ptr + 20, '/', 48))
         return ERR_CORRUPT;
     uint64_t len = le_u64(body.ptr + 8), size;
     char path[STORE_PATH_BYTES];
@@ -325,7 +321,7 @@ int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, 
         mem_free(bytes);
         return n < 0 ? (int)n : ERR_CORRUPT;
     }
-    le_put_u64(bytes + START_AT, le_u64(body.ptr)); /* the start as of the entry */
+    le_put_u64(bytes + STATE_START_AT, le_u64(body.ptr)); /* the start as of the entry */
     *ret_bytes = bytes;
     *ret_len = len;
     return 0;
