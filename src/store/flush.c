@@ -105,37 +105,29 @@ static struct flush *flush_plan(struct log *l, bool sync)
 
 /* ---- writing, on a thread of the pool ---- */
 
+static struct blobs *blobs_of(const struct flush *f)
+{
+    return f->log->ss->st->blobs;
+}
+
 static int open_segment(struct flush *f, int *ret_file)
 {
-    struct store *st = f->log->ss->st;
     char path[STORE_PATH_BYTES];
     if (f->seg->file >= 0) {
         *ret_file = f->seg->file;
         return 0;
     }
-    if (f->pos == 0) {
-        store_log_dir(st, f->log->id, path);
-        int err = os_mkdir(path);
-        if (err && err != ERR_EXISTS)
-            return err;
-    }
-    store_segment_path(st, f->log->id, f->seg->base, "log", path);
-    f->opened = os_open(path, OS_WRITE | OS_CREATE);
+    store_segment_path(f->log->id, f->seg->base, "log", path);
+    f->opened = blobs_of(f)->ops->open(blobs_of(f), path, BLOB_WRITE | BLOB_CREATE);
     *ret_file = f->opened;
     return f->opened < 0 ? f->opened : 0;
 }
 
 static int sync_dirs(const struct flush *f)
 {
-    struct store *st = f->log->ss->st;
     char path[STORE_PATH_BYTES];
-    store_log_dir(st, f->log->id, path);
-    int err = os_sync_dir(path);
-    if (err)
-        return err;
-    char *slash = strrchr(path, '/'); /* the folder of all logs */
-    *slash = 0;
-    return os_sync_dir(path);
+    store_log_dir(f->log->id, path);
+    return blobs_of(f)->ops->sync_names(blobs_of(f), path);
 }
 
 static void write_marks(const struct flush *f)
@@ -143,8 +135,9 @@ static void write_marks(const struct flush *f)
     char path[STORE_PATH_BYTES];
     if (f->marks.count == 0)
         return;
-    store_segment_path(f->log->ss->st, f->log->id, f->seg->base, "idx", path);
-    int file = os_open(path, OS_WRITE | OS_CREATE | (f->mark_at == 0 ? OS_TRUNC : 0));
+    store_segment_path(f->log->id, f->seg->base, "idx", path);
+    struct blobs *b = blobs_of(f);
+    int file = b->ops->open(b, path, BLOB_WRITE | BLOB_CREATE | (f->mark_at == 0 ? BLOB_EMPTY : 0));
     if (file < 0)
         return; /* rebuilt when it is read */
     uint8_t header[INDEX_HEADER_BYTES], *bytes = mem_alloc(f->marks.count * INDEX_ENTRY_BYTES);
@@ -153,9 +146,9 @@ static void write_marks(const struct flush *f)
         index_encode(&f->marks.entries[i], f->seg->base, bytes + i * INDEX_ENTRY_BYTES);
     struct span head = span_of(header, sizeof(header)), s = span_of(bytes, f->marks.count * INDEX_ENTRY_BYTES);
     if (f->mark_at == 0)
-        os_pwrite(file, &head, 1, 0);
-    os_pwrite(file, &s, 1, INDEX_HEADER_BYTES + (uint64_t)f->mark_at * INDEX_ENTRY_BYTES);
-    os_close(file);
+        b->ops->append(b, file, &head, 1, 0);
+    b->ops->append(b, file, &s, 1, INDEX_HEADER_BYTES + (uint64_t)f->mark_at * INDEX_ENTRY_BYTES);
+    b->ops->close(b, file);
     mem_free(bytes);
 }
 
@@ -174,21 +167,20 @@ static int write_batches(const struct flush *f, int file)
 {
     if (f->len == 0)
         return 0;
-    int err = os_allocate(file, f->pos, f->len); /* finds out about a full disk before anything is half written */
-    if (err && err != ERR_UNSUPPORTED)
-        return err;
-    err = os_pwrite(file, f->spans, f->span_count, f->pos);
+    struct blobs *b = blobs_of(f);
+    int err = b->ops->append(b, file, f->spans, f->span_count, f->pos);
     if (!err && !f->sync)
-        os_write_hint(file, f->pos, f->len);
+        b->ops->write_soon(b, file, f->pos, f->len);
     return err;
 }
 
 static void flush_run(struct os_job *job)
 {
     struct flush *f = container_of(job, struct flush, job);
+    struct blobs *b = blobs_of(f);
     int file, err = 0;
     if (f->full && f->full->file >= 0)
-        err = os_fdatasync(f->full->file);
+        err = b->ops->sync(b, f->full->file);
     if (!err && f->full && f->full->dir_dirty)
         err = sync_dirs(f);
     if (!err)
@@ -200,7 +192,7 @@ static void flush_run(struct os_job *job)
     if (!err)
         write_marks(f);
     if (!err && f->sync)
-        err = os_fdatasync(file);
+        err = b->ops->sync(b, file);
     if (!err && f->sync_dir)
         err = sync_dirs(f);
     f->err = err;

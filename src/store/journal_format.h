@@ -4,6 +4,7 @@
 #define COLOBUS_STORE_JOURNAL_FORMAT_H
 
 #include "store/journal.h"
+#include "store/le.h"
 
 enum {
     JOURNAL_BLOCK_BYTES = 4096,
@@ -53,6 +54,11 @@ int journal_file_header_decode(const uint8_t block[JOURNAL_BLOCK_BYTES], struct 
 void journal_entry_encode(const struct journal_entry *e, uint8_t ret[JOURNAL_ENTRY_HEADER_BYTES]);
 void journal_group_encode(struct journal_group_header *h, uint8_t *dir);
 
+/* What the group says of its file's salt. */
+static inline uint64_t journal_group_salt(const uint8_t bytes[JOURNAL_GROUP_HEADER_BYTES])
+{
+    return le_u64(bytes + 8);
+}
 /* Checks magic, salt, lsn and the plausibility of the lengths against `room` bytes left in the file.
  * ERR_EOF: no group of this file stands here. */
 int journal_group_decode(const uint8_t bytes[JOURNAL_GROUP_HEADER_BYTES], uint64_t salt, uint64_t lsn,

@@ -94,6 +94,39 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The header is durable before the first group is written, so a group that names this file proves that the header
+ * was right once, and that what the file holds may have been durable, too. */
+static bool was_begun(const struct journal_file *j, uint64_t no)
+{
+    char path[JOURNAL_PATH_BYTES];
+    uint8_t b[JOURNAL_GROUP_HEADER_BYTES];
+    struct journal_group_header h;
+    journal_file_path(j, no, path);
+    int file = os_open(path, OS_READ);
+    if (file < 0)
+        return false;
+    int64_t n = os_pread(file, b, sizeof(b), JOURNAL_BLOCK_BYTES), size = os_size(file);
+    os_close(file);
+    return n == (int64_t)sizeof(b) && size > JOURNAL_BLOCK_BYTES &&
+           journal_group_decode(b, journal_group_salt(b), journal_lsn(no, JOURNAL_BLOCK_BYTES),
+                                (uint64_t)size - JOURNAL_BLOCK_BYTES, &h) == 0;
+}
+
+/* A file whose header is damaged: with the operator's leave it is put aside, so that its number is free and the
+ * next start does not stumble over it again. */
+static int set_aside(struct journal_file *j, uint64_t no)
+{
+    char from[JOURNAL_PATH_BYTES], to[JOURNAL_PATH_BYTES];
+    say_error("journal", "the header of a file is damaged, all in it is lost; --set journal.accept-loss=true sets it aside",
+              "file=%llu", (unsigned long long)no);
+    if (!j->opt.accept_loss)
+        return ERR_CORRUPT;
+    journal_file_path(j, no, from);
+    snprintf(to, sizeof(to), "%s/%010llu.damaged", j->opt.dir, (unsigned long long)no);
+    int err = os_rename(from, to);
+    return err ? err : os_sync_dir(j->opt.dir);
+}
+
 /* The last file may have been renamed but not begun when the power failed: then it is a spare. */
 static int give_up_last(struct journal_file *j, uint64_t no)
 {
@@ -133,17 +166,12 @@ int journal_space_list(struct journal_file *j)
     for (size_t i = 0; !err && i < l.count; i++) {
         struct journal_live live;
         err = open_header(j, l.numbers[i], &live);
-        if (err == ERR_CORRUPT && i + 1 == l.count) {
-            err = give_up_last(j, l.numbers[i]);
-            continue;
-        }
-        if (err == ERR_CORRUPT) {
-            say_error("journal", "the header of a file is damaged", "file=%llu", (unsigned long long)l.numbers[i]);
-            err = j->opt.accept_loss ? 0 : err;
-            continue;
-        }
         if (!err)
             add_live(j, &live);
+        else if (err == ERR_CORRUPT && i + 1 == l.count && !was_begun(j, l.numbers[i]))
+            err = give_up_last(j, l.numbers[i]);
+        else if (err == ERR_CORRUPT)
+            err = set_aside(j, l.numbers[i]);
     }
     mem_free(l.numbers);
     if (!err)

@@ -31,7 +31,7 @@ struct log *log_new(struct store_shard *ss, uint64_t id, const struct log_config
 static void remove_dir(const struct log *l)
 {
     char path[STORE_PATH_BYTES];
-    store_log_dir(l->ss->st, l->id, path);
+    store_log_dir(l->id, path);
     state_unlink(l);
     segment_unlink(l->ss->st, path, true);
 }

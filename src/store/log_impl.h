@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "store/batch.h"
+#include "store/blobs.h"
 #include "store/index.h"
 #include "store/producer.h"
 #include "store/store.h"
@@ -189,6 +190,7 @@ struct store {
     char *dir;
     int lock;
     struct journal *journal;
+    struct blobs *blobs;
     struct os_pool *pool;
     struct store_shard *shards;
     _Atomic uint64_t *pins; /* per shard: nothing before this lsn is needed */
@@ -212,9 +214,9 @@ struct store {
 
 /* store.c */
 void store_fail(struct store *st, int err, const char *what);
-void store_segment_path(const struct store *st, uint64_t log_id, uint64_t base, const char *suffix,
-                        char ret[STORE_PATH_BYTES]);
-void store_log_dir(const struct store *st, uint64_t log_id, char ret[STORE_PATH_BYTES]);
+/* Names of blobs. */
+void store_segment_path(uint64_t log_id, uint64_t base, const char *suffix, char ret[STORE_PATH_BYTES]);
+void store_log_dir(uint64_t log_id, char ret[STORE_PATH_BYTES]);
 
 /* group.c */
 int group_admit(struct store_shard *ss, uint64_t body_len, bool internal);
@@ -252,9 +254,9 @@ int recover_sweep(struct store *st);
 
 /* quarantine.c */
 struct quarantine {
-    int file; /* -1: nothing was saved yet */
+    int blob; /* -1: nothing was saved yet */
     uint64_t pos;
-    char path[STORE_PATH_BYTES];
+    char name[STORE_PATH_BYTES];
 };
 void quarantine_log(struct log *l, const char *why, uint64_t offset); /* during recovery */
 int quarantine_copy(struct quarantine *q, const struct log *l, uint64_t body_at, uint32_t len);
@@ -299,7 +301,7 @@ void segment_doom(struct segment *seg); /* unlink when unused; no longer part of
 int segment_load_index(const struct segment *seg, int file, uint64_t next, uint64_t len, bool save,
                        struct index *ret);
 /* Steps over whole batches in [pos, len): fn gets the header; non-zero ends it. */
-int segment_walk(int file, uint64_t pos, uint64_t len,
+int segment_walk(struct blobs *blobs, int file, uint64_t pos, uint64_t len,
                  int (*fn)(void *arg, const uint8_t *header, uint64_t pos), void *arg);
 
 #endif

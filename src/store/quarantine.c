@@ -21,30 +21,29 @@ void quarantine_log(struct log *l, const char *why, uint64_t offset)
     l->next = l->durable = l->written;
 }
 
+static struct blobs *blobs_of(const struct log *l)
+{
+    return l->ss->st->blobs;
+}
+
 static int begin(struct quarantine *q, const struct log *l)
 {
-    char path[STORE_PATH_BYTES];
-    struct store *st = l->ss->st;
-    snprintf(path, sizeof(path), "%s/quarantine", st->dir);
-    int err = os_mkdir(path);
-    if (err && err != ERR_EXISTS)
-        return err;
-    snprintf(q->path, sizeof(q->path), "%s/quarantine/%llu-%lld.batches", st->dir, (unsigned long long)l->id,
+    snprintf(q->name, sizeof(q->name), "quarantine/%llu-%lld.batches", (unsigned long long)l->id,
              (long long)os_wall_ms());
-    q->file = os_open(q->path, OS_WRITE | OS_CREATE | OS_TRUNC);
-    return q->file < 0 ? q->file : 0;
+    q->blob = blobs_of(l)->ops->open(blobs_of(l), q->name, BLOB_WRITE | BLOB_CREATE | BLOB_EMPTY);
+    return q->blob < 0 ? q->blob : 0;
 }
 
 int quarantine_copy(struct quarantine *q, const struct log *l, uint64_t body_at, uint32_t len)
 {
     struct journal *j = l->ss->st->journal;
-    int err = q->file < 0 ? begin(q, l) : 0;
+    int err = q->blob < 0 ? begin(q, l) : 0;
     uint8_t *bytes = mem_alloc(len);
     if (!err)
         err = j->ops->read_body(j, body_at, bytes, len);
     if (!err) {
         struct span s = span_of(bytes, len);
-        err = os_pwrite(q->file, &s, 1, q->pos);
+        err = blobs_of(l)->ops->append(blobs_of(l), q->blob, &s, 1, q->pos);
         q->pos += len;
     }
     mem_free(bytes);
@@ -53,18 +52,15 @@ int quarantine_copy(struct quarantine *q, const struct log *l, uint64_t body_at,
 
 int quarantine_end(struct quarantine *q, const struct log *l)
 {
-    char dir[STORE_PATH_BYTES];
-    if (q->file < 0)
+    struct blobs *b = blobs_of(l);
+    if (q->blob < 0)
         return 0;
-    int err = os_fdatasync(q->file);
-    os_close(q->file);
-    snprintf(dir, sizeof(dir), "%s/quarantine", l->ss->st->dir);
+    int err = b->ops->sync(b, q->blob);
+    b->ops->close(b, q->blob);
     if (!err)
-        err = os_sync_dir(dir);
+        err = b->ops->sync_names(b, "quarantine");
     if (!err)
-        err = os_sync_dir(l->ss->st->dir);
-    if (!err)
-        say_warn("store", "what the journal holds of the damaged log was saved", "log=%llu file=\"%s\" bytes=%llu",
-                 (unsigned long long)l->id, q->path, (unsigned long long)q->pos);
+        say_warn("store", "what the journal holds of the damaged log was saved", "log=%llu file=\"%s/%s\" bytes=%llu",
+                 (unsigned long long)l->id, l->ss->st->dir, q->name, (unsigned long long)q->pos);
     return err;
 }

@@ -121,12 +121,13 @@ static int look(struct segment_reader *r)
 /* Reads until found. nowait: ERR_AGAIN where the disk would be waited for. ERR_LIMIT: needs a larger chunk. */
 static int search(struct segment_reader *r, bool nowait)
 {
+    struct blobs *b = r->seg->log->ss->st->blobs;
     for (;;) {
         size_t want = r->chunk->cap < r->len - r->pos ? r->chunk->cap : r->len - r->pos;
         if (r->need > r->chunk->cap)
             return ERR_LIMIT;
-        int64_t n = nowait ? os_pread_nowait(r->file, r->chunk->data, want, r->pos)
-                           : os_pread(r->file, r->chunk->data, want, r->pos);
+        int64_t n = nowait ? b->ops->read_cached(b, r->file, r->chunk->data, want, r->pos)
+                           : b->ops->read(b, r->file, r->chunk->data, want, r->pos);
         if (n < 0)
             return (int)n;
         if (nowait && n < (int64_t)want && (n < BATCH_HEADER_BYTES || r->need > (size_t)n))
@@ -156,8 +157,8 @@ static void reader_run(struct os_job *job)
     char path[STORE_PATH_BYTES];
     if (r->file < 0) {
         struct log *l = r->seg->log;
-        store_segment_path(l->ss->st, l->id, r->seg->base, "log", path);
-        r->file = r->opened = os_open(path, OS_WRITE);
+        store_segment_path(l->id, r->seg->base, "log", path);
+        r->file = r->opened = l->ss->st->blobs->ops->open(l->ss->st->blobs, path, BLOB_WRITE);
         if (r->file < 0) {
             r->err = r->file;
             return;

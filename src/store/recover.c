@@ -233,19 +233,20 @@ static int check_segment(struct log *l, struct segment *seg)
 {
     char path[STORE_PATH_BYTES];
     uint64_t size;
-    store_segment_path(l->ss->st, l->id, seg->base, "log", path);
-    int err = os_path_size(path, &size);
+    store_segment_path(l->id, seg->base, "log", path);
+    struct blobs *b = l->ss->st->blobs;
+    int err = b->ops->size(b, path, &size);
     if (err)
         return err == ERR_NOT_FOUND && seg->len == 0 ? 0 : err;
     if (size < seg->len)
         return ERR_CORRUPT;
     if (size == seg->len || l->config.durability == LOG_OS)
         return 0;
-    int file = os_open(path, OS_WRITE);
+    int file = b->ops->open(b, path, BLOB_WRITE);
     if (file < 0)
         return file;
-    err = os_truncate(file, seg->len);
-    os_close(file);
+    err = b->ops->cut(b, file, seg->len);
+    b->ops->close(b, file);
     return err;
 }
 
@@ -257,8 +258,8 @@ static bool is_gone(const struct log *l, size_t i)
     uint64_t size;
     if (seg->next > l->start)
         return false;
-    store_segment_path(l->ss->st, l->id, seg->base, "log", path);
-    return i + 1 < l->segment_count || os_path_size(path, &size) == ERR_NOT_FOUND;
+    store_segment_path(l->id, seg->base, "log", path);
+    return i + 1 < l->segment_count || l->ss->st->blobs->ops->size(l->ss->st->blobs, path, &size) == ERR_NOT_FOUND;
 }
 
 static int check_segments(struct log *l)
@@ -371,7 +372,7 @@ static void needs(struct log *l, uint64_t lsn)
  * journal keeps it all the same: the log pins it. */
 static void save_damaged(struct log *l, const struct found_log *f)
 {
-    struct quarantine q = {.file = -1};
+    struct quarantine q = {.blob = -1};
     int err = 0;
     needs(l, f->has_state ? f->state_lsn : 0);
     needs(l, f->start_lsn);
@@ -428,7 +429,7 @@ static int unlink_in(struct sweep *s, const char *name)
     char path[STORE_PATH_BYTES];
     snprintf(path, sizeof(path), "%s/%s", s->dir, name);
     s->removed++;
-    return os_unlink(path);
+    return s->st->blobs->ops->remove(s->st->blobs, path);
 }
 
 static bool claims(const struct log *l, const char *name)
@@ -455,13 +456,14 @@ static int sweep_log(void *arg, const char *name, bool is_dir)
     char dir[STORE_PATH_BYTES];
     if (!is_dir)
         return 0;
+    struct blobs *b = all->st->blobs;
     struct sweep s = {.st = all->st, .dir = dir};
-    store_log_dir(all->st, id, dir);
+    store_log_dir(id, dir);
     s.log = store_log_get(&all->st->shards[store_shard_of(all->st, id)], id);
-    int err = os_list(dir, sweep_file, &s);
+    int err = b->ops->list(b, dir, sweep_file, &s);
     all->removed += s.removed;
     if (!err && !s.log)
-        err = os_rmdir(dir);
+        err = b->ops->remove_folder(b, dir);
     return err;
 }
 
@@ -475,13 +477,12 @@ static int sweep_state(void *arg, const char *name, bool is_dir)
 
 int recover_sweep(struct store *st)
 {
-    char dir[STORE_PATH_BYTES];
-    struct sweep s = {.st = st, .dir = dir};
-    snprintf(dir, sizeof(dir), "%s/logs", st->dir);
-    int err = os_list(dir, sweep_log, &s);
-    snprintf(dir, sizeof(dir), "%s/states", st->dir);
+    struct blobs *b = st->blobs;
+    struct sweep s = {.st = st, .dir = "logs"};
+    int err = b->ops->list(b, "logs", sweep_log, &s);
+    s.dir = "states";
     if (!err)
-        err = os_list(dir, sweep_state, &s);
+        err = b->ops->list(b, "states", sweep_state, &s);
     if (s.removed)
         say_info("store", "removed files that no log claims", "files=%u", s.removed);
     return err;

@@ -19,8 +19,9 @@ struct scan_os {
 /* The batch at `pos`, if it is whole, right and the next one. */
 static bool load(struct scan_os *s, uint64_t pos, uint64_t size, struct span *ret)
 {
+    struct blobs *b = s->log->ss->st->blobs;
     uint8_t head[BATCH_HEADER_BYTES];
-    if (size - pos < sizeof(head) || os_pread(s->file, head, sizeof(head), pos) != (int64_t)sizeof(head))
+    if (size - pos < sizeof(head) || b->ops->read(b, s->file, head, sizeof(head), pos) != (int64_t)sizeof(head))
         return false;
     size_t len = batch_bytes(head);
     if (batch_magic(head) != BATCH_MAGIC || batch_batch_length(head) < 0 || len < BATCH_HEADER_BYTES ||
@@ -30,7 +31,7 @@ static bool load(struct scan_os *s, uint64_t pos, uint64_t size, struct span *re
         s->bytes = mem_realloc(s->bytes, len);
         s->cap = len;
     }
-    if (os_pread(s->file, s->bytes, len, pos) != (int64_t)len)
+    if (b->ops->read(b, s->file, s->bytes, len, pos) != (int64_t)len)
         return false;
     *ret = span_of(s->bytes, len);
     return batch_check_header(*ret) == 0 && batch_check_crc(*ret) == 0;
@@ -43,21 +44,24 @@ static int cut(struct scan_os *s, uint64_t size)
     say_warn("store", "cut the unsynced end of a log", "log=%llu offset=%llu bytes=%llu",
              (unsigned long long)s->log->id, (unsigned long long)s->seg->next,
              (unsigned long long)(size - s->seg->len));
-    int err = os_truncate(s->file, s->seg->len);
-    return err ? err : os_fdatasync(s->file);
+    struct blobs *b = s->log->ss->st->blobs;
+    int err = b->ops->cut(b, s->file, s->seg->len);
+    return err ? err : b->ops->sync(b, s->file);
 }
 
 static int scan_segment(struct scan_os *s)
 {
     struct log *l = s->log;
     char path[STORE_PATH_BYTES];
-    store_segment_path(l->ss->st, l->id, s->seg->base, "log", path);
-    s->file = os_open(path, OS_WRITE);
+    store_segment_path(l->id, s->seg->base, "log", path);
+    struct blobs *blobs = l->ss->st->blobs;
+    uint64_t size = 0;
+    s->file = blobs->ops->open(blobs, path, BLOB_WRITE);
     if (s->file < 0)
         return s->file;
-    int64_t size = os_size(s->file);
+    int err = blobs->ops->size(blobs, path, &size);
     struct span b;
-    while (size >= 0 && load(s, s->seg->len, (uint64_t)size, &b)) {
+    while (!err && size > s->seg->len && load(s, s->seg->len, size, &b)) {
         log_apply_batch(l, b.ptr, os_wall_ms());
         s->seg->len += b.len;
         s->seg->next = (uint64_t)batch_next_offset(b.ptr);
@@ -65,8 +69,9 @@ static int scan_segment(struct scan_os *s)
             s->seg->max_ts = batch_max_timestamp(b.ptr);
         l->segment_bytes += b.len;
     }
-    int err = size < 0 ? (int)size : cut(s, (uint64_t)size);
-    os_close(s->file);
+    if (!err)
+        err = cut(s, size);
+    blobs->ops->close(blobs, s->file);
     l->written = l->next = l->durable = s->seg->next;
     return err;
 }
@@ -145,8 +150,8 @@ int recover_os_log(struct log *l)
     struct scan_os s = {.log = l};
     struct bases bases = {0};
     char dir[STORE_PATH_BYTES];
-    store_log_dir(l->ss->st, l->id, dir);
-    int err = os_list(dir, note_base, &bases);
+    store_log_dir(l->id, dir);
+    int err = l->ss->st->blobs->ops->list(l->ss->st->blobs, dir, note_base, &bases);
     if (!err || err == ERR_NOT_FOUND)
         err = scan_all(&s, &bases);
     mem_free(bases.v);

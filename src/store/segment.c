@@ -29,7 +29,7 @@ void segment_close(struct segment *seg)
 {
     struct store_shard *ss = seg->log->ss;
     if (seg->file >= 0) {
-        os_close(seg->file);
+        ss->st->blobs->ops->close(ss->st->blobs, seg->file);
         seg->file = -1;
         ss->open_files--;
     }
@@ -70,6 +70,7 @@ void segment_pin(struct segment *seg)
 
 struct unlink_job {
     struct os_job job;
+    struct blobs *blobs;
     bool dir;
     char path[STORE_PATH_BYTES];
 };
@@ -79,15 +80,16 @@ static void unlink_run(struct os_job *job)
 {
     struct unlink_job *u = container_of(job, struct unlink_job, job);
     if (u->dir)
-        os_rmdir(u->path);
+        u->blobs->ops->remove_folder(u->blobs, u->path);
     else
-        os_unlink(u->path);
+        u->blobs->ops->remove(u->blobs, u->path);
     mem_free(u);
 }
 
 void segment_unlink(struct store *st, const char *path, bool dir)
 {
     struct unlink_job *u = mem_zalloc(sizeof(*u));
+    u->blobs = st->blobs;
     u->dir = dir;
     snprintf(u->path, sizeof(u->path), "%s", path);
     u->job.run = unlink_run;
@@ -98,9 +100,9 @@ static void unlink_files(const struct segment *seg)
 {
     char path[STORE_PATH_BYTES];
     struct store *st = seg->log->ss->st;
-    store_segment_path(st, seg->log->id, seg->base, "log", path);
+    store_segment_path(seg->log->id, seg->base, "log", path);
     segment_unlink(st, path, false);
-    store_segment_path(st, seg->log->id, seg->base, "idx", path);
+    store_segment_path(seg->log->id, seg->base, "idx", path);
     segment_unlink(st, path, false);
 }
 
@@ -134,7 +136,8 @@ void segment_adopt(struct segment *seg, int file)
     if (file < 0)
         return;
     if (seg->file >= 0) {
-        os_close(file);
+        struct blobs *b = seg->log->ss->st->blobs;
+        b->ops->close(b, file);
         return;
     }
     seg->file = file;
@@ -151,7 +154,7 @@ void segment_evict(struct store_shard *ss)
 
 /* ---- walking ---- */
 
-int segment_walk(int file, uint64_t pos, uint64_t len, int (*fn)(void *, const uint8_t *, uint64_t), void *arg)
+int segment_walk(struct blobs *blobs, int file, uint64_t pos, uint64_t len, int (*fn)(void *, const uint8_t *, uint64_t), void *arg)
 {
     enum { WINDOW = 64 << 10 };
     uint8_t *window = mem_alloc(WINDOW);
@@ -159,7 +162,7 @@ int segment_walk(int file, uint64_t pos, uint64_t len, int (*fn)(void *, const u
     int err = 0;
     while (!err && pos < len) {
         if (pos < window_at || pos + BATCH_HEADER_BYTES > window_at + window_len) {
-            int64_t n = os_pread(file, window, len - pos < WINDOW ? len - pos : WINDOW, pos);
+            int64_t n = blobs->ops->read(blobs, file, window, len - pos < WINDOW ? len - pos : WINDOW, pos);
             window_at = pos;
             window_len = n < 0 ? 0 : (uint64_t)n;
             if (n < BATCH_HEADER_BYTES) {
@@ -209,7 +212,7 @@ static int rebuild_index(const struct segment *seg, int file, uint64_t len, stru
         r.max_ts = x->entries[x->count - 1].max_before;
         r.next_pos = from + seg->log->config.index_interval_bytes;
     }
-    return segment_walk(file, from, len, rebuild_one, &r);
+    return segment_walk(seg->log->ss->st->blobs, file, from, len, rebuild_one, &r);
 }
 
 static void save_index(const struct segment *seg, const char *path, const struct index *x)
@@ -219,10 +222,11 @@ static void save_index(const struct segment *seg, const char *path, const struct
     for (size_t i = 0; i < x->count; i++)
         index_encode(&x->entries[i], seg->base, bytes + INDEX_HEADER_BYTES + i * INDEX_ENTRY_BYTES);
     struct span s = span_of(bytes, INDEX_HEADER_BYTES + x->count * INDEX_ENTRY_BYTES);
-    int file = os_open(path, OS_WRITE | OS_CREATE | OS_TRUNC);
+    struct blobs *b = seg->log->ss->st->blobs;
+    int file = b->ops->open(b, path, BLOB_WRITE | BLOB_CREATE | BLOB_EMPTY);
     if (file >= 0) {
-        os_pwrite(file, &s, 1, 0); /* a help only: failing to save it is no error */
-        os_close(file);
+        b->ops->append(b, file, &s, 1, 0); /* a help only: failing to save it is no error */
+        b->ops->close(b, file);
     }
     mem_free(bytes);
 }
@@ -230,14 +234,15 @@ static void save_index(const struct segment *seg, const char *path, const struct
 static void read_index(const struct segment *seg, const char *path, uint64_t next, uint64_t len, struct index *ret)
 {
     uint64_t size = 0, most = INDEX_HEADER_BYTES + (len / BATCH_HEADER_BYTES + 1) * INDEX_ENTRY_BYTES;
-    if (os_path_size(path, &size) != 0 || size == 0 || size > most)
+    struct blobs *b = seg->log->ss->st->blobs;
+    if (b->ops->size(b, path, &size) != 0 || size == 0 || size > most)
         return;
-    int file = os_open(path, OS_READ);
+    int file = b->ops->open(b, path, BLOB_READ);
     if (file < 0)
         return;
     uint8_t *bytes = mem_alloc(size);
-    int64_t n = os_pread(file, bytes, size, 0);
-    os_close(file);
+    int64_t n = b->ops->read(b, file, bytes, size, 0);
+    b->ops->close(b, file);
     if (n > 0)
         index_decode(span_of(bytes, (size_t)n), seg->base, next, len, ret);
     mem_free(bytes);
@@ -247,7 +252,7 @@ int segment_load_index(const struct segment *seg, int file, uint64_t next, uint6
                        struct index *ret)
 {
     char path[STORE_PATH_BYTES];
-    store_segment_path(seg->log->ss->st, seg->log->id, seg->base, "idx", path);
+    store_segment_path(seg->log->id, seg->base, "idx", path);
     index_init(ret);
     read_index(seg, path, next, len, ret);
     size_t found = ret->count;

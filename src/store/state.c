@@ -161,34 +161,18 @@ struct spill {
     int err;
 };
 
-static void spill_path(const struct store *st, const char *name, char ret[STORE_PATH_BYTES])
+static void spill_name(const char *name, char ret[STORE_PATH_BYTES])
 {
-    snprintf(ret, STORE_PATH_BYTES, "%s/states/%s", st->dir, name);
-}
-
-static int write_file(const char *tmp, const char *path, struct span bytes)
-{
-    int file = os_open(tmp, OS_WRITE | OS_CREATE | OS_TRUNC);
-    if (file < 0)
-        return file;
-    int err = os_pwrite(file, &bytes, 1, 0);
-    if (!err)
-        err = os_fdatasync(file);
-    os_close(file);
-    return err ? err : os_rename(tmp, path);
+    snprintf(ret, STORE_PATH_BYTES, "states/%s", name);
 }
 
 static void spill_run(struct os_job *job)
 {
     struct spill *s = container_of(job, struct spill, job);
-    struct store *st = s->log->ss->st;
-    char path[STORE_PATH_BYTES], tmp[STORE_PATH_BYTES + 4], dir[STORE_PATH_BYTES];
-    spill_path(st, s->name, path);
-    spill_path(st, "", dir);
-    snprintf(tmp, sizeof(tmp), "%s.tmp", path);
-    s->err = write_file(tmp, path, span_of(s->bytes, s->len));
-    if (!s->err)
-        s->err = os_sync_dir(dir);
+    struct blobs *b = s->log->ss->st->blobs;
+    char name[STORE_PATH_BYTES];
+    spill_name(s->name, name);
+    s->err = b->ops->put(b, name, span_of(s->bytes, s->len));
 }
 
 /* Tries to put l->state into this turn's group; waits in ss->states if the journal has no room. */
@@ -282,7 +266,7 @@ void state_replaced(struct log *l)
     if (!l->old_spill[0])
         return;
     char path[STORE_PATH_BYTES];
-    spill_path(l->ss->st, l->old_spill, path);
+    spill_name(l->old_spill, path);
     segment_unlink(l->ss->st, path, false);
     l->old_spill[0] = 0;
 }
@@ -292,7 +276,7 @@ void state_unlink(const struct log *l)
     char path[STORE_PATH_BYTES];
     if (!l->spill[0])
         return;
-    spill_path(l->ss->st, l->spill, path);
+    spill_name(l->spill, path);
     segment_unlink(l->ss->st, path, false);
 }
 
@@ -305,18 +289,19 @@ int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, 
     uint64_t len = le_u64(body.ptr + 8), size;
     char path[STORE_PATH_BYTES];
     memcpy(ret_name, body.ptr + 20, 48);
-    spill_path(st, ret_name, path);
-    int err = os_path_size(path, &size);
+    spill_name(ret_name, path);
+    struct blobs *b = st->blobs;
+    int err = b->ops->size(b, path, &size);
     if (err)
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     if (size != len)
         return ERR_CORRUPT;
-    int file = os_open(path, OS_READ);
+    int file = b->ops->open(b, path, BLOB_READ);
     if (file < 0)
         return file;
     uint8_t *bytes = mem_alloc(len);
-    int64_t n = os_pread(file, bytes, len, 0);
-    os_close(file);
+    int64_t n = b->ops->read(b, file, bytes, len, 0);
+    b->ops->close(b, file);
     if (n != (int64_t)len || crc32c(bytes, len) != le_u32(body.ptr + 16)) {
         mem_free(bytes);
         return n < 0 ? (int)n : ERR_CORRUPT;

@@ -35,16 +35,15 @@ void store_fail(struct store *st, int err, const char *what)
     st->ev.failed(st->ev.arg, err, what);
 }
 
-void store_log_dir(const struct store *st, uint64_t id, char ret[STORE_PATH_BYTES])
+void store_log_dir(uint64_t id, char ret[STORE_PATH_BYTES])
 {
-    snprintf(ret, STORE_PATH_BYTES, "%s/logs/%llu", st->dir, (unsigned long long)id);
+    snprintf(ret, STORE_PATH_BYTES, "logs/%llu", (unsigned long long)id);
 }
 
-void store_segment_path(const struct store *st, uint64_t id, uint64_t base, const char *suffix,
+void store_segment_path(uint64_t id, uint64_t base, const char *suffix,
                         char ret[STORE_PATH_BYTES])
 {
-    snprintf(ret, STORE_PATH_BYTES, "%s/logs/%llu/%020llu.%s", st->dir, (unsigned long long)id,
-             (unsigned long long)base, suffix);
+    snprintf(ret, STORE_PATH_BYTES, "logs/%llu/%020llu.%s", (unsigned long long)id, (unsigned long long)base, suffix);
 }
 
 struct store_shard *store_shard(struct store *st, unsigned index)
@@ -191,6 +190,7 @@ int store_open(const struct store_options *opt, const struct store_events *ev, s
     st->ev = *ev;
     st->lock = -1;
     st->dir = mem_strndup(opt->dir, strlen(opt->dir));
+    st->blobs = blobs_file_new(opt->dir);
     st->shards = mem_zalloc(opt->shards * sizeof(*st->shards));
     st->pins = mem_zalloc(opt->shards * sizeof(*st->pins));
     for (unsigned i = 0; i < opt->shards; i++)
@@ -314,6 +314,7 @@ void store_close(struct store *st)
         os_close(st->lock);
     mem_free(st->shards);
     mem_free((void *)st->pins);
+    st->blobs->ops->free(st->blobs);
     mem_free(st->dir);
     mem_free(st);
 }

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include "base/err.h"
@@ -201,11 +202,13 @@ static void reads_start_at_any_offset(void **state)
 static void a_bad_index_is_rebuilt(void **state)
 {
     struct rig r;
-    char path[STORE_PATH_BYTES];
+    char path[STORE_PATH_BYTES + 8];
     open_with(&r, 1, &small_segments, 1);
     for (int i = 0; i < 10; i++)
         append_many(&r, &r.logs[0], 60, 500);
-    store_segment_path(r.st, 1, 0, "idx", path);
+    char name[STORE_PATH_BYTES];
+    store_segment_path(1, 0, "idx", name);
+    snprintf(path, sizeof(path), "data/%s", name);
     rig_close(&r);
     assert_int_equal(sim_disk_corrupt(path, 20, 0xff), 0);
     assert_int_equal(rig_open(&r), 0);

@@ -127,7 +127,9 @@ static void walk_all(void)
     int file = os_open(segment_path, OS_READ);
     int64_t size = os_size(file);
     require(file >= 0 && size >= 0);
-    int err = segment_walk(file, 0, (uint64_t)size, step, &w);
+    struct blobs *blobs = blobs_file_new("data"); /* its handles are files */
+    int err = segment_walk(blobs, file, 0, (uint64_t)size, step, &w);
+    blobs->ops->free(blobs);
     require(err == ERR_CORRUPT || (err == 0 && w.next_pos == (uint64_t)size));
     os_close(file);
 }
