@@ -110,7 +110,8 @@ int serve_run(const struct config *cfg)
     os_loop_on_stop_signal(sv.broker->loops[0], on_stop_signal, sv.broker);
     int code = broker_run(sv.broker);
     if (atomic_load(&sv.broker->failed))
-        return 1; /* fail-stop: what the disk has is what the next start recovers, nothing is touched any more */
+        return 1; /* fail-stop: what the disk has is what the next start recovers, nothing is touched any more
+                   */
     broker_close(sv.broker);
     front_free(sv.front);
     return sv.failed ? 1 : code;

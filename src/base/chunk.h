@@ -10,11 +10,11 @@
  * (its shard's) takes from it; any thread may give back. It must outlive its chunks. */
 struct chunk_pool {
     const char *name;
-    size_t chunk_bytes;              /* the standard capacity, which is recycled */
-    size_t keep;                     /* free chunks kept at the most */
-    _Atomic size_t used_bytes;       /* of all chunks now referenced */
+    size_t chunk_bytes;               /* the standard capacity, which is recycled */
+    size_t keep;                      /* free chunks kept at the most */
+    _Atomic size_t used_bytes;        /* of all chunks now referenced */
     _Atomic(struct chunk *) returned; /* given back by any thread, not yet taken over */
-    struct chunk *free;              /* the owner thread's */
+    struct chunk *free;               /* the owner thread's */
     size_t free_count;
 };
 
@@ -36,7 +36,8 @@ void chunk_pool_fini(struct chunk_pool *p);
 /* A chunk with at least `cap` bytes of room and one reference, the caller's. NULL: memory is gone.
  * cap is at most 1 GiB. Owner thread only. */
 struct chunk *chunk_new(struct chunk_pool *p, size_t cap);
-/* Takes over what came back and gives what is more than `keep` to the heap; for a quiet moment. Owner only. */
+/* Takes over what came back and gives what is more than `keep` to the heap; for a quiet moment. Owner only.
+ */
 void chunk_pool_trim(struct chunk_pool *p);
 struct chunk *chunk_ref(struct chunk *c);
 /* Takes NULL. Any thread. */

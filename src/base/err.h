@@ -18,9 +18,9 @@ enum {
 };
 
 /* All of these take a negative code; 0 gives "ok", "no error", 0 and 200. The strings are static. */
-const char *err_name(int code);  /* "NO_SPACE" */
-const char *err_text(int code);  /* "no space left on the disk" */
-int err_kafka(int code);         /* Kafka's error code, i16 */
-int err_http(int code);          /* HTTP status */
+const char *err_name(int code); /* "NO_SPACE" */
+const char *err_text(int code); /* "no space left on the disk" */
+int err_kafka(int code);        /* Kafka's error code, i16 */
+int err_http(int code);         /* HTTP status */
 
 #endif

@@ -23,7 +23,8 @@ void mem_free(void *ptr);
  * n < 0 turns the fault point off. Not for use while other threads allocate. */
 void mem_fail_after(int64_t n, bool sticky);
 
-/* Test only: called instead of ending the process when memory is gone; must not return (longjmp). NULL: off. */
+/* Test only: called instead of ending the process when memory is gone; must not return (longjmp). NULL: off.
+ */
 void mem_on_exhausted(void (*fn)(void));
 
 #endif

@@ -24,7 +24,7 @@ struct outq {
     struct chunk_pool *pool; /* for copied bytes */
     struct slice *slices;    /* ring-less array: [first, first + count) */
     size_t first, count, cap;
-    size_t len; /* bytes waiting */
+    size_t len;            /* bytes waiting */
     struct chunk *filling; /* the chunk this queue made last and may fill further; not a reference */
 };
 

@@ -15,8 +15,8 @@
 
 /* ---- time and random ------------------------------------------------------------------------------- */
 
-uint64_t os_mono_ns(void);  /* monotonic; only differences mean something */
-int64_t os_wall_ms(void);   /* Unix time; may jump */
+uint64_t os_mono_ns(void);                   /* monotonic; only differences mean something */
+int64_t os_wall_ms(void);                    /* Unix time; may jump */
 void os_random(void *ret_bytes, size_t len); /* cryptographic in os/real */
 unsigned os_cpu_count(void);                 /* processors this process may use, at least 1 */
 uint64_t os_cpu_time_us(void);               /* user + system time of this process */

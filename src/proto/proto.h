@@ -13,8 +13,8 @@
 struct listener;
 
 struct proto {
-    const char *name;     /* "kafka": component of log lines, label of metrics, prefix of settings */
-    size_t state_bytes;   /* of the protocol's own state, which the caller allocates zeroed */
+    const char *name;   /* "kafka": component of log lines, label of metrics, prefix of settings */
+    size_t state_bytes; /* of the protocol's own state, which the caller allocates zeroed */
 
     /* A connection was accepted. `state` is conn->proto_state. */
     void (*open)(struct conn *c, void *state);

@@ -1,9 +1,9 @@
-/* Blobs: named runs of bytes for what is not the journal: segments, their indexes, large states, what is saved of
- * damaged logs. The second of the store's two interfaces.
+/* Blobs: named runs of bytes for what is not the journal: segments, their indexes, large states, what is
+ * saved of damaged logs. The second of the store's two interfaces.
  *
- * A name is "folder/.../name", relative to the store. This is the interface; blobs_file.c is the implementation
- * on local files. Errors are those of os/os.h. All calls may block: start-up and disk jobs, but for
- * read_cached(), close() and open() of what is there. */
+ * A name is "folder/.../name", relative to the store. This is the interface; blobs_file.c is the
+ * implementation on local files. Errors are those of os/os.h. All calls may block: start-up and disk jobs,
+ * but for read_cached(), close() and open() of what is there. */
 #ifndef COLOBUS_STORE_BLOBS_H
 #define COLOBUS_STORE_BLOBS_H
 
@@ -34,8 +34,8 @@ struct blob_ops {
     int64_t (*read)(struct blobs *b, int blob, void *ret_bytes, size_t len, uint64_t pos);
     /* ERR_AGAIN where it would wait; may return fewer bytes. */
     int64_t (*read_cached)(struct blobs *b, int blob, void *ret_bytes, size_t len, uint64_t pos);
-    /* At pos, which is the end or what a failed append left there. Room is made first: ERR_NO_SPACE comes before
-     * anything is half written. */
+    /* At pos, which is the end or what a failed append left there. Room is made first: ERR_NO_SPACE comes
+     * before anything is half written. */
     int (*append)(struct blobs *b, int blob, const struct span *spans, size_t count, uint64_t pos);
     void (*write_soon)(struct blobs *b, int blob, uint64_t pos, uint64_t len); /* a hint, never durability */
     int (*sync)(struct blobs *b, int blob);                                    /* its bytes, not its name */

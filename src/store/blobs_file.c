@@ -16,7 +16,6 @@ struct blobs_file {
     char *root;
 };
 
-
 static const char *path_of(const struct blobs *b, const char *name, char path[PATH_BYTES])
 {
     int n = snprintf(path, PATH_BYTES, "%s/%s", container_of(b, struct blobs_file, base)->root, name);

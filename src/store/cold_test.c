@@ -1,5 +1,5 @@
-/* Twenty thousand logs with one record each, then load on one of them: the cold ones must not pin the journal,
- * must not get a file each, and must be there after a restart. */
+/* Twenty thousand logs with one record each, then load on one of them: the cold ones must not pin the
+ * journal, must not get a file each, and must be there after a restart. */
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* Power cuts: a random workload on the simulated disk; after every chosen operation the disk as it may look then
- * is recovered, and everything that had been acknowledged by that moment must be there, once, in order.
+/* Power cuts: a random workload on the simulated disk; after every chosen operation the disk as it may look
+ * then is recovered, and everything that had been acknowledged by that moment must be there, once, in order.
  *
  *   crash_test                a few seconds of seeds, as the ordinary tests run it
  *   crash_test SEED [COUNT]   these seeds */
@@ -31,18 +31,22 @@ static void script(struct rig *r, unsigned shard, void *arg)
             rig_create(r, i, &configs[i]);
         if (!l->log || store_shard_of(r->st, l->id) != shard)
             continue;
-        uint32_t payload = sim_random_below(10) ? (uint32_t)sim_random_below(600) : (uint32_t)sim_random_below(6000);
+        uint32_t payload =
+            sim_random_below(10) ? (uint32_t)sim_random_below(600) : (uint32_t)sim_random_below(6000);
         if (sim_random_below(40) == 0)
-            rig_trim(r, l, log_durable(l->log) - sim_random_below(log_durable(l->log) - log_start(l->log) + 1));
+            rig_trim(r, l,
+                     log_durable(l->log) - sim_random_below(log_durable(l->log) - log_start(l->log) + 1));
         else
             rig_append(r, l, 1 + (uint32_t)sim_random_below(4), payload);
     }
 }
 
-static void prepare(struct rig *r, struct log_config *configs, unsigned shards, enum log_durability durability)
+static void prepare(struct rig *r, struct log_config *configs, unsigned shards,
+                    enum log_durability durability)
 {
     rig_init(r, shards);
-    r->opt.tail_bytes = sim_random_below(2) ? 300 << 10 : 30 << 10; /* the latter flushes early, without sync */
+    r->opt.tail_bytes =
+        sim_random_below(2) ? 300 << 10 : 30 << 10; /* the latter flushes early, without sync */
     r->script = script;
     r->script_arg = configs;
     for (int i = 0; i < LOGS; i++)
@@ -99,7 +103,8 @@ static struct sim_image *cut(uint64_t op, enum sim_crash_mode mode)
 
 static void one_seed(uint64_t seed, unsigned shards)
 {
-    static const enum sim_crash_mode modes[] = {SIM_CRASH_DROP, SIM_CRASH_KEEP, SIM_CRASH_RANDOM, SIM_CRASH_TORN};
+    static const enum sim_crash_mode modes[] = {SIM_CRASH_DROP, SIM_CRASH_KEEP, SIM_CRASH_RANDOM,
+                                                SIM_CRASH_TORN};
     struct rig r;
     struct log_config configs[LOGS];
     struct sim_image *images[CUTS];
@@ -175,7 +180,8 @@ static void os_logs_are_a_prefix_after_a_power_cut(void **state)
         rig_abandon(&r);
         sim_boot(image, s);
         r.script = NULL;
-        for (int i = 0; i < LOGS; i++) { /* creation and trims are journaled and stay promised; records are not */
+        for (int i = 0; i < LOGS;
+             i++) { /* creation and trims are journaled and stay promised; records are not */
             for (size_t k = 0; k < r.logs[i].count; k++)
                 r.logs[i].batches[k].acked = 0;
             r.logs[i].start_ack = 0;
@@ -216,7 +222,8 @@ static void recovery_survives_power_cuts(void **state)
     sim_reset(0);
 }
 
-/* The Nth write or sync fails, once or for good: the store stops acknowledging, and recovery has everything. */
+/* The Nth write or sync fails, once or for good: the store stops acknowledging, and recovery has everything.
+ */
 static void failing_calls_stop_it_and_lose_nothing(void **state)
 {
     static const unsigned kinds[] = {SIM_FAIL_WRITE, SIM_FAIL_SYNC, SIM_FAIL_META, SIM_FAIL_ALL};
@@ -250,7 +257,8 @@ static void die(void)
     longjmp(died, 1);
 }
 
-/* The Nth allocation fails, once or for good: an error or the end of the process, and recovery has everything. */
+/* The Nth allocation fails, once or for good: an error or the end of the process, and recovery has
+ * everything. */
 static void failing_allocations_lose_nothing(void **state)
 {
     static struct rig r; /* survives the longjmp */

@@ -1,9 +1,9 @@
 /* Flushing: writing tails to their segments in the background, on the disk pool.
  *
  * A flush without sync gives memory back: the batches are in the page cache then, and still in the journal. A
- * flush with sync lets the journal go: after the sync, a state entry that names the synced length is appended,
- * and once that is durable the log needs nothing older. LOG_OS logs have no journal: for them the write itself
- * is what publishers wait for. */
+ * flush with sync lets the journal go: after the sync, a state entry that names the synced length is
+ * appended, and once that is durable the log needs nothing older. LOG_OS logs have no journal: for them the
+ * write itself is what publishers wait for. */
 #include <assert.h>
 
 #include "base/err.h"
@@ -30,7 +30,8 @@ static void choose_segment(struct log *l, struct flush *f)
 {
     struct segment *seg = last_segment(l);
     bool batches = writable(l) > 0;
-    if (seg && (!batches || seg->len == 0 || seg->len + tail_at(&l->tail, 0)->len <= l->config.segment_bytes)) {
+    if (seg &&
+        (!batches || seg->len == 0 || seg->len + tail_at(&l->tail, 0)->len <= l->config.segment_bytes)) {
         f->seg = seg;
     } else {
         if (seg && (seg->dirty || seg->dir_dirty)) { /* sealed: nothing will sync it later */
@@ -74,7 +75,8 @@ static void choose_batches(struct log *l, struct flush *f)
             break;
         uint64_t at = f->pos + f->len;
         if (first_mark || at >= mark_pos + l->config.index_interval_bytes) {
-            index_add(&f->marks, (struct index_entry){b->base, (uint32_t)at, f->max_ts < 0 ? INT64_MIN : f->max_ts});
+            index_add(&f->marks,
+                      (struct index_entry){b->base, (uint32_t)at, f->max_ts < 0 ? INT64_MIN : f->max_ts});
             mark_pos = at;
             first_mark = false;
         }
@@ -144,7 +146,8 @@ static void write_marks(const struct flush *f)
     index_encode_header(f->seg->base, header);
     for (size_t i = 0; i < f->marks.count; i++)
         index_encode(&f->marks.entries[i], f->seg->base, bytes + i * INDEX_ENTRY_BYTES);
-    struct span head = span_of(header, sizeof(header)), s = span_of(bytes, f->marks.count * INDEX_ENTRY_BYTES);
+    struct span head = span_of(header, sizeof(header)),
+                s = span_of(bytes, f->marks.count * INDEX_ENTRY_BYTES);
     if (f->mark_at == 0)
         b->ops->append(b, file, &head, 1, 0);
     b->ops->append(b, file, &s, 1, INDEX_HEADER_BYTES + (uint64_t)f->mark_at * INDEX_ENTRY_BYTES);
@@ -378,7 +381,7 @@ void flush_pressure(struct store_shard *ss)
     if (used <= ss->tail_limit || ss->flushes >= MAX_FLUSHES)
         return;
     uint64_t sum = 0, logs = 0;
-    list_each(it, &ss->tails) {
+    list_each (it, &ss->tails) {
         sum += list_entry(it, struct log, tail_link)->tail.bytes;
         logs++;
     }
@@ -388,7 +391,7 @@ void flush_pressure(struct store_shard *ss)
         return;
     }
     uint64_t at_least = sum / (2 * logs);
-    list_each_safe(it, tmp, &ss->tails) {
+    list_each_safe (it, tmp, &ss->tails) {
         struct log *l = list_entry(it, struct log, tail_link);
         if (l->tail.bytes < at_least || !can_start(l) || writable(l) == 0)
             continue;
@@ -401,7 +404,7 @@ void flush_pressure(struct store_shard *ss)
 
 void flush_os(struct store_shard *ss)
 {
-    list_each_safe(it, tmp, &ss->os_dirty) {
+    list_each_safe (it, tmp, &ss->os_dirty) {
         struct log *l = list_entry(it, struct log, os_link);
         if (l->flush || l->saving)
             continue;

@@ -242,7 +242,8 @@ static void group_finish(struct store_shard *ss, struct store_group *sg)
 /* What the journal reported since the last turn, oldest first. */
 void group_complete(struct store_shard *ss)
 {
-    struct journal_group *g = atomic_exchange_explicit(&ss->completed, NULL, memory_order_acquire), *fifo = NULL;
+    struct journal_group *g = atomic_exchange_explicit(&ss->completed, NULL, memory_order_acquire),
+                         *fifo = NULL;
     while (g) {
         struct journal_group *next = g->next;
         g->next = fifo;

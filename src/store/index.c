@@ -37,7 +37,8 @@ void index_add(struct index *x, struct index_entry e)
 }
 
 /* The number of entries for which below() holds; they come first. */
-static size_t partition_point(const struct index *x, bool (*below)(const struct index_entry *, int64_t), int64_t v)
+static size_t partition_point(const struct index *x, bool (*below)(const struct index_entry *, int64_t),
+                              int64_t v)
 {
     size_t lo = 0, hi = x->count;
     while (lo < hi) {
@@ -122,7 +123,8 @@ int index_decode(struct span file, uint64_t base, uint64_t next, uint64_t len, s
     if (file.len < INDEX_HEADER_BYTES || index_header_decode(file.ptr, &says) != 0 || says != base)
         return ERR_CORRUPT;
     const uint8_t *end = file.ptr + file.len;
-    for (const uint8_t *p = file.ptr + INDEX_HEADER_BYTES; end - p >= INDEX_ENTRY_BYTES; p += INDEX_ENTRY_BYTES) {
+    for (const uint8_t *p = file.ptr + INDEX_HEADER_BYTES; end - p >= INDEX_ENTRY_BYTES;
+         p += INDEX_ENTRY_BYTES) {
         struct index_entry e;
         const struct index_entry *last = ret->count ? &ret->entries[ret->count - 1] : NULL;
         if (!index_entry_decode(p, base, &e) || e.offset < base || e.offset >= next || e.pos >= len ||

@@ -29,7 +29,8 @@ uint32_t index_find_time(const struct index *x, int64_t ts);
 void index_encode_header(uint64_t segment_base, uint8_t ret[INDEX_HEADER_BYTES]);
 void index_encode(const struct index_entry *e, uint64_t segment_base, uint8_t ret[INDEX_ENTRY_BYTES]);
 /* An entry as it stands in a file of that segment; false: it does not match its checksum. */
-bool index_entry_decode(const uint8_t bytes[INDEX_ENTRY_BYTES], uint64_t segment_base, struct index_entry *ret);
+bool index_entry_decode(const uint8_t bytes[INDEX_ENTRY_BYTES], uint64_t segment_base,
+                        struct index_entry *ret);
 /* The segment's base offset. ERR_CORRUPT: no header of an index file. */
 int index_header_decode(const uint8_t bytes[INDEX_HEADER_BYTES], uint64_t *ret_base);
 /* The valid entries of an index file whose segment holds [base, next) in `len` bytes; what is damaged, out of

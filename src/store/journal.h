@@ -1,7 +1,8 @@
 /* The journal: one sequential stream through which everything durable goes.
  *
  * This is the interface; journal_file.c is the implementation on local files. Another one, on an object
- * store, must fit behind it: nothing here speaks of files. A position is an lsn: opaque, per journal, growing. */
+ * store, must fit behind it: nothing here speaks of files. A position is an lsn: opaque, per journal,
+ * growing. */
 #ifndef COLOBUS_STORE_JOURNAL_H
 #define COLOBUS_STORE_JOURNAL_H
 
@@ -29,12 +30,12 @@ enum journal_entry_flags {
  * chunk NULL: the body is the submitter's and outlives the group. */
 struct journal_entry {
     uint64_t log_id;
-    uint64_t base;   /* BATCH, START: offset. STATE: as-of offset. META: sequence number */
-    uint32_t epoch;  /* BATCH: partition leader epoch as in the batch, which its CRC does not cover */
+    uint64_t base;  /* BATCH, START: offset. STATE: as-of offset. META: sequence number */
+    uint32_t epoch; /* BATCH: partition leader epoch as in the batch, which its CRC does not cover */
     uint8_t type, flags;
     struct span body;
     struct chunk *chunk;
-    void *user;      /* the submitter's: which log this is about */
+    void *user; /* the submitter's: which log this is about */
 };
 
 /* All entries of one shard's turn: they become durable together or not at all. Immutable once submitted. */
@@ -42,13 +43,13 @@ struct journal_group {
     struct journal_entry *entries;
     uint32_t count, cap;
     uint64_t body_bytes;
-    uint64_t admitted;              /* set aside by admit(), given back when written */
-    uint64_t submitted_ns;          /* for the commit latency */
-    uint64_t lsn;                   /* set by the journal before done() */
-    int err;                        /* 0, or why it is not durable; then nothing later is either */
+    uint64_t admitted;                     /* set aside by admit(), given back when written */
+    uint64_t submitted_ns;                 /* for the commit latency */
+    uint64_t lsn;                          /* set by the journal before done() */
+    int err;                               /* 0, or why it is not durable; then nothing later is either */
     void (*done)(struct journal_group *g); /* on the journal's thread, in order of submission */
     void *owner;
-    struct journal_group *next;     /* the journal's, later the owner's */
+    struct journal_group *next; /* the journal's, later the owner's */
 };
 
 struct journal;
@@ -73,9 +74,9 @@ struct journal_stats {
 struct journal_ops {
     /* Queues a group; done() will be called. Any thread; never blocks. */
     void (*submit)(struct journal *j, struct journal_group *g);
-    /* May `bytes` more of bodies be submitted? 0: yes, and they are set aside. ERR_AGAIN: soon (space is being
-     * made; on_space() tells). ERR_NO_SPACE: the disk is full. Internal entries (acknowledgements, deletes,
-     * states, copies) may use the reserve that publishers may not. Any thread. */
+    /* May `bytes` more of bodies be submitted? 0: yes, and they are set aside. ERR_AGAIN: soon (space is
+     * being made; on_space() tells). ERR_NO_SPACE: the disk is full. Internal entries (acknowledgements,
+     * deletes, states, copies) may use the reserve that publishers may not. Any thread. */
     int (*admit)(struct journal *j, uint64_t bytes, bool internal);
     /* Everything before this lsn is needed no more. Any thread; carried out in the background. */
     void (*drop_before)(struct journal *j, uint64_t lsn);
@@ -83,7 +84,8 @@ struct journal_ops {
     int (*replay)(struct journal *j, int (*fn)(void *arg, const struct journal_replay_entry *e), void *arg);
     /* Reads a body that replay showed, while its lsn was not dropped. Before start() only. */
     int (*read_body)(struct journal *j, uint64_t body_at, uint8_t *ret_bytes, uint32_t len);
-    /* After replay: makes what was found durable and begins to take groups. Background work reports on `home`. */
+    /* After replay: makes what was found durable and begins to take groups. Background work reports on
+     * `home`. */
     int (*start)(struct journal *j, struct os_loop *home);
     /* Writes what was submitted, then ends its thread. The loops have ended by now. */
     void (*stop)(struct journal *j);

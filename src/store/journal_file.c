@@ -42,8 +42,8 @@ void journal_file_fail(struct journal_file *j, int err, const char *what)
     if (j->failed)
         return;
     j->failed = err;
-    say_error("journal", "the journal failed, nothing more is acknowledged", "during=\"%s\" error=\"%s\"", what,
-              err_text(err));
+    say_error("journal", "the journal failed, nothing more is acknowledged", "during=\"%s\" error=\"%s\"",
+              what, err_text(err));
     j->opt.events.failed(j->opt.events.arg, err, what);
 }
 
@@ -103,7 +103,8 @@ static struct batch_of_groups choose(const struct journal_file *j, uint64_t room
 {
     struct batch_of_groups chosen = {0};
     for (const struct journal_group *g = j->queue; g; g = g->next) {
-        struct batch_of_groups b = {chosen.groups + 1, chosen.entries + g->count, chosen.bodies + g->body_bytes};
+        struct batch_of_groups b = {chosen.groups + 1, chosen.entries + g->count,
+                                    chosen.bodies + g->body_bytes};
         if (disk_bytes(&b) > room || b.entries > JOURNAL_MAX_ENTRIES)
             break;
         if (chosen.groups && disk_bytes(&b) > JOURNAL_WRITE_BYTES)

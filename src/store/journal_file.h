@@ -6,9 +6,9 @@
 #include "store/journal_format.h"
 
 struct journal_file_options {
-    const char *dir;          /* the journal's own folder, made if absent */
-    uint64_t file_bytes;      /* size of one file, at least 64 KiB */
-    uint64_t max_bytes;       /* of all files together; at least four files are kept possible */
+    const char *dir;           /* the journal's own folder, made if absent */
+    uint64_t file_bytes;       /* size of one file, at least 64 KiB */
+    uint64_t max_bytes;        /* of all files together; at least four files are kept possible */
     struct os_pool *disk_pool; /* new files are prepared here */
     bool accept_loss;
     struct journal_events events;
@@ -38,10 +38,10 @@ struct journal_file {
     _Atomic(struct journal_group *) inbox; /* newest first */
     atomic_bool scheduled;                 /* `work` is queued */
     _Atomic uint64_t drop_lsn;
-    _Atomic int64_t capacity, reserved;    /* bytes that can be admitted, bytes that were */
-    atomic_bool over;                      /* as many files as there may be hold what is needed */
-    atomic_bool wanted;                    /* somebody was refused: tell when there is room */
-    _Atomic int prepared;                  /* 0 nothing, 1 a spare is ready, < 0 an error */
+    _Atomic int64_t capacity, reserved; /* bytes that can be admitted, bytes that were */
+    atomic_bool over;                   /* as many files as there may be hold what is needed */
+    atomic_bool wanted;                 /* somebody was refused: tell when there is room */
+    _Atomic int prepared;               /* 0 nothing, 1 a spare is ready, < 0 an error */
     struct os_job work;
 
     /* The journal thread's from start() on; before, the opener's. */
@@ -51,8 +51,8 @@ struct journal_file {
     size_t spare_count, spare_cap;
     uint64_t next_spare;
     int dir_synced;
-    int file;      /* the last live file */
-    uint64_t pos;  /* where the next group goes in it */
+    int file;     /* the last live file */
+    uint64_t pos; /* where the next group goes in it */
     uint64_t synced_lsn;
     uint32_t chain;
     struct journal_group *queue, **queue_tail; /* taken from the inbox, oldest first */
@@ -60,7 +60,7 @@ struct journal_file {
     size_t dir_cap;
     struct span *spans;
     size_t spans_cap;
-    int failed;           /* the error that ended it */
+    int failed; /* the error that ended it */
     bool started;
     struct os_loop *home; /* where prepare_job reports */
     uint64_t recycle_asked;
@@ -70,7 +70,7 @@ struct journal_file {
     uint64_t prepare_no;
     uint8_t *last_group; /* bytes of the last group found by replay, until start() */
     uint64_t last_group_len, last_group_lsn;
-    int body_file;        /* read_body()'s */
+    int body_file; /* read_body()'s */
     uint64_t body_file_no;
 };
 
@@ -87,7 +87,7 @@ int journal_read_body(struct journal_file *j, uint64_t body_at, uint8_t *ret_byt
 int journal_space_list(struct journal_file *j);
 int journal_space_rotate(struct journal_file *j); /* ERR_AGAIN: no spare is ready */
 int journal_space_make_spare(struct journal_file *j, bool zero);
-void journal_space_work(struct journal_file *j);  /* drop, prepare, ask for recycling, tell who waits */
+void journal_space_work(struct journal_file *j); /* drop, prepare, ask for recycling, tell who waits */
 void journal_space_count(struct journal_file *j);
 int journal_space_admit(struct journal_file *j, uint64_t bytes, bool internal);
 

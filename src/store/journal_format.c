@@ -34,14 +34,15 @@
  *     28  u32  leader epoch
  *
  * Validity. A group counts if (1) magic, salt and lsn are right for its place, (2) the directory's CRC is,
- * (3) prev_chain is the chain value of the group before, (4) every body matches its checksum; for a batch also
- * its length, magic, base offset and epoch must be those of the entry header, since its CRC leaves them out.
+ * (3) prev_chain is the chain value of the group before, (4) every body matches its checksum; for a batch
+ * also its length, magic, base offset and epoch must be those of the entry header, since its CRC leaves them
+ * out.
  *
- * Recovery. One write is in flight at a time, so only the last group can be incomplete. Sectors of an unsynced
- * write land in any order: what is invalid above the highest synced lsn of any valid group is torn and cut;
- * what is invalid at or below it was durable once, so it is damage, and is never dropped silently. The last
- * group, above every synced lsn, may be only in the page cache: it is written and synced again before anybody
- * sees it. The salt is what keeps a producer from storing a record that looks like a group. */
+ * Recovery. One write is in flight at a time, so only the last group can be incomplete. Sectors of an
+ * unsynced write land in any order: what is invalid above the highest synced lsn of any valid group is torn
+ * and cut; what is invalid at or below it was durable once, so it is damage, and is never dropped silently.
+ * The last group, above every synced lsn, may be only in the page cache: it is written and synced again
+ * before anybody sees it. The salt is what keeps a producer from storing a record that looks like a group. */
 #include "store/journal_format.h"
 
 #include "base/crc32c.h"
@@ -119,8 +120,8 @@ void journal_group_encode(struct journal_group_header *h, uint8_t *dir)
     le_put_u32(dir + 4, h->dir_crc);
 }
 
-int journal_group_decode(const uint8_t b[JOURNAL_GROUP_HEADER_BYTES], uint64_t salt, uint64_t lsn, uint64_t room,
-                         struct journal_group_header *ret)
+int journal_group_decode(const uint8_t b[JOURNAL_GROUP_HEADER_BYTES], uint64_t salt, uint64_t lsn,
+                         uint64_t room, struct journal_group_header *ret)
 {
     if (le_u32(b) != GROUP_MAGIC || le_u64(b + 8) != salt || le_u64(b + 16) != lsn)
         return ERR_EOF;
@@ -157,7 +158,8 @@ static bool batch_body_ok(const struct journal_replay_entry *e)
            (uint32_t)batch_leader_epoch(b) == e->epoch && batch_check_crc(e->body) == 0;
 }
 
-struct journal_replay_entry journal_entry_header_decode(const uint8_t b[JOURNAL_ENTRY_HEADER_BYTES], uint32_t *ret_crc)
+struct journal_replay_entry journal_entry_header_decode(const uint8_t b[JOURNAL_ENTRY_HEADER_BYTES],
+                                                        uint32_t *ret_crc)
 {
     *ret_crc = le_u32(b + 20);
     return (struct journal_replay_entry){

@@ -14,9 +14,9 @@ enum {
 };
 
 struct journal_file_header {
-    uint8_t uuid[16];   /* of the journal: a file of another one is not ours */
-    uint64_t file_no;   /* the generation: grows by one per file */
-    uint64_t salt;      /* random per use of the file: no peer can forge a group inside its data */
+    uint8_t uuid[16];    /* of the journal: a file of another one is not ours */
+    uint64_t file_no;    /* the generation: grows by one per file */
+    uint64_t salt;       /* random per use of the file: no peer can forge a group inside its data */
     uint32_t prev_chain; /* chain value of the last group of the file before */
 };
 
@@ -64,8 +64,10 @@ static inline uint64_t journal_group_salt(const uint8_t bytes[JOURNAL_GROUP_HEAD
 int journal_group_decode(const uint8_t bytes[JOURNAL_GROUP_HEADER_BYTES], uint64_t salt, uint64_t lsn,
                          uint64_t room, struct journal_group_header *ret);
 bool journal_dir_valid(const struct journal_group_header *h, const uint8_t *dir);
-/* The fields of one entry header: body, body_ok, lsn and body_at stay zero. *ret_crc: the body's, if not a batch. */
-struct journal_replay_entry journal_entry_header_decode(const uint8_t b[JOURNAL_ENTRY_HEADER_BYTES], uint32_t *ret_crc);
+/* The fields of one entry header: body, body_ok, lsn and body_at stay zero. *ret_crc: the body's, if not a
+ * batch. */
+struct journal_replay_entry journal_entry_header_decode(const uint8_t b[JOURNAL_ENTRY_HEADER_BYTES],
+                                                        uint32_t *ret_crc);
 /* Entry number i of a valid directory, whose bodies start at `bodies`; *cursor runs over the bodies and is 0
  * for the first. ERR_CORRUPT: the entries say more than body_len. */
 int journal_entry_decode(const struct journal_group_header *h, const uint8_t *dir, uint32_t i,

@@ -13,7 +13,7 @@ struct scan {
     int file;
     uint64_t pos;
     uint32_t chain;
-    uint8_t *bytes;      /* the group looked at */
+    uint8_t *bytes; /* the group looked at */
     uint64_t cap, len;
     uint64_t groups, said_ns;
 };
@@ -109,8 +109,9 @@ static bool synced_beyond(struct scan *s, uint64_t pos, uint64_t *ret_pos)
 static int damaged(struct scan *s, uint64_t pos, uint64_t resume, const char *what)
 {
     if (resume)
-        say_error("journal", what, "file=%llu position=%llu lost_bytes=%llu", (unsigned long long)s->live->file_no,
-                  (unsigned long long)pos, (unsigned long long)(resume - pos));
+        say_error("journal", what, "file=%llu position=%llu lost_bytes=%llu",
+                  (unsigned long long)s->live->file_no, (unsigned long long)pos,
+                  (unsigned long long)(resume - pos));
     else
         say_error("journal", what, "file=%llu position=%llu lost=\"to the end of the file\"",
                   (unsigned long long)s->live->file_no, (unsigned long long)pos);
@@ -191,7 +192,8 @@ static int scan_end(struct scan *s, bool last_file, bool *ret_more)
     } else if (synced_beyond(s, s->pos, &p)) {
         beyond = p;
     }
-    int err = damaged(s, s->pos, beyond, "durable data is damaged; --set journal.accept-loss=true starts without it");
+    int err = damaged(s, s->pos, beyond,
+                      "durable data is damaged; --set journal.accept-loss=true starts without it");
     if (err)
         return err;
     if (beyond) {

@@ -94,8 +94,8 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The header is durable before the first group is written, so a group that names this file proves that the header
- * was right once, and that what the file holds may have been durable, too. */
+/* The header is durable before the first group is written, so a group that names this file proves that the
+ * header was right once, and that what the file holds may have been durable, too. */
 static bool was_begun(const struct journal_file *j, uint64_t no)
 {
     char path[JOURNAL_PATH_BYTES];
@@ -112,13 +112,15 @@ static bool was_begun(const struct journal_file *j, uint64_t no)
                                 (uint64_t)size - JOURNAL_BLOCK_BYTES, &h) == 0;
 }
 
-/* A file whose header is damaged: with the operator's leave it is put aside, so that its number is free and the
- * next start does not stumble over it again. */
+/* A file whose header is damaged: with the operator's leave it is put aside, so that its number is free and
+ * the next start does not stumble over it again. */
 static int set_aside(struct journal_file *j, uint64_t no)
 {
     char from[JOURNAL_PATH_BYTES], to[JOURNAL_PATH_BYTES];
-    say_error("journal", "the header of a file is damaged, all in it is lost; --set journal.accept-loss=true sets it aside",
-              "file=%llu", (unsigned long long)no);
+    say_error(
+        "journal",
+        "the header of a file is damaged, all in it is lost; --set journal.accept-loss=true sets it aside",
+        "file=%llu", (unsigned long long)no);
     if (!j->opt.accept_loss)
         return ERR_CORRUPT;
     journal_file_path(j, no, from);
@@ -328,7 +330,8 @@ int journal_space_admit(struct journal_file *j, uint64_t bytes, bool internal)
 
 /* ---- the journal thread's housekeeping ---- */
 
-/* The oldest file becomes a spare, or goes. The directory is synced for each, so that no crash leaves a gap. */
+/* The oldest file becomes a spare, or goes. The directory is synced for each, so that no crash leaves a gap.
+ */
 static int drop_oldest(struct journal_file *j)
 {
     char from[JOURNAL_PATH_BYTES], to[JOURNAL_PATH_BYTES];
@@ -428,7 +431,8 @@ void journal_space_work(struct journal_file *j)
     ask_recycling(j);
     journal_space_count(j);
     int64_t left = atomic_load(&j->capacity) - atomic_load(&j->reserved);
-    if (left > (int64_t)(usable(j) + slack(j)) && !atomic_load(&j->over) && atomic_exchange(&j->wanted, false))
+    if (left > (int64_t)(usable(j) + slack(j)) && !atomic_load(&j->over) &&
+        atomic_exchange(&j->wanted, false))
         j->opt.events.space(j->opt.events.arg);
     else if (j->queue && j->spare_count)
         journal_file_kick(j); /* groups waited for a spare */

@@ -308,7 +308,8 @@ static void fail_waits(struct log *l, int err)
 
 /* ---- start and end ---- */
 
-/* Whole segments below a start that is durable go. A state may still name them: recovery knows why they are gone. */
+/* Whole segments below a start that is durable go. A state may still name them: recovery knows why they are
+ * gone. */
 static void drop_segments(struct log *l, uint64_t start)
 {
     size_t n = 0;

@@ -1,4 +1,5 @@
-/* Logs: append-only sequences of record batches with offsets, kept in the journal first and in segments later. */
+/* Logs: append-only sequences of record batches with offsets, kept in the journal first and in segments
+ * later. */
 #ifndef COLOBUS_STORE_LOG_H
 #define COLOBUS_STORE_LOG_H
 
@@ -25,13 +26,13 @@ struct log; /* store/log_impl.h; one shard's thread only */
 
 /* Read access for everyone above. */
 uint64_t log_id(const struct log *l);
-uint64_t log_start(const struct log *l);      /* first offset that can be read */
-uint64_t log_next(const struct log *l);       /* the offset the next record gets */
-uint64_t log_durable(const struct log *l);    /* high watermark: below it everything is durable and visible */
-uint32_t log_epoch(const struct log *l);      /* leader epoch */
-uint64_t log_bytes(const struct log *l);      /* size of all records stored */
+uint64_t log_start(const struct log *l);   /* first offset that can be read */
+uint64_t log_next(const struct log *l);    /* the offset the next record gets */
+uint64_t log_durable(const struct log *l); /* high watermark: below it everything is durable and visible */
+uint32_t log_epoch(const struct log *l);   /* leader epoch */
+uint64_t log_bytes(const struct log *l);   /* size of all records stored */
 int64_t log_max_timestamp(const struct log *l); /* -1: none */
-bool log_damaged(const struct log *l);        /* quarantined: reads and appends fail with ERR_CORRUPT */
+bool log_damaged(const struct log *l);          /* quarantined: reads and appends fail with ERR_CORRUPT */
 void *log_user(const struct log *l);
 void log_set_user(struct log *l, void *user);
 void log_set_config(struct log *l, const struct log_config *cfg);
@@ -47,21 +48,21 @@ struct store_wait {
 /* done() comes when all that was appended to this log (fsync: to its shard) up to now is durable. */
 void log_wait(struct log *l, struct store_wait *w);
 
-/* Appends one batch, already validated and checksummed. The bytes are copied; base offset and leader epoch are
- * written into the copy. Sequences of idempotent producers are checked here.
- * 0: appended at *ret_base; wait with log_wait() before telling anyone.
- * 1: it was stored before (idempotence), at *ret_base; *ret_timestamp (if not NULL) is that batch's max
- *    timestamp; a reply still has to log_wait().
- * ERR_AGAIN: the journal makes room, try again when store_events.space says so.
- * ERR_NO_SPACE, ERR_OUT_OF_ORDER, ERR_DUPLICATE_SEQUENCE, ERR_PRODUCER_EPOCH, ERR_CORRUPT, ERR_NO_MEMORY. */
+/* Appends one batch, already validated and checksummed. The bytes are copied; base offset and leader epoch
+ * are written into the copy. Sequences of idempotent producers are checked here. 0: appended at *ret_base;
+ * wait with log_wait() before telling anyone. 1: it was stored before (idempotence), at *ret_base;
+ * *ret_timestamp (if not NULL) is that batch's max timestamp; a reply still has to log_wait(). ERR_AGAIN: the
+ * journal makes room, try again when store_events.space says so. ERR_NO_SPACE, ERR_OUT_OF_ORDER,
+ * ERR_DUPLICATE_SEQUENCE, ERR_PRODUCER_EPOCH, ERR_CORRUPT, ERR_NO_MEMORY. */
 int log_append(struct log *l, struct span batch, uint64_t *ret_base, int64_t *ret_timestamp);
 
-/* A read, owned by the caller until done. Slices hold references that the caller drops with log_read_fini(). */
+/* A read, owned by the caller until done. Slices hold references that the caller drops with log_read_fini().
+ */
 struct log_read {
     /* in */
-    uint64_t offset;     /* of the first record wanted; the first batch may begin before it */
+    uint64_t offset; /* of the first record wanted; the first batch may begin before it */
     size_t max_bytes;
-    bool at_least_one;   /* return the first batch even if it is larger (KIP-74) */
+    bool at_least_one;                         /* return the first batch even if it is larger (KIP-74) */
     void (*done)(struct log_read *r, int err); /* only if log_read() answered ERR_AGAIN */
     /* out: whole batches, below log_durable() */
     struct rope data;
@@ -72,8 +73,9 @@ struct log_read {
     struct segment_reader *reader;
 };
 
-/* 0: r->data is filled (empty at the end of the log). ERR_AGAIN: the disk is being read, done() comes in a later
- * turn. ERR_OFFSET_RANGE: below log_start() or above log_durable(). ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
+/* 0: r->data is filled (empty at the end of the log). ERR_AGAIN: the disk is being read, done() comes in a
+ * later turn. ERR_OFFSET_RANGE: below log_start() or above log_durable(). ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY.
+ */
 int log_read(struct log *l, struct log_read *r);
 void log_read_fini(struct log_read *r);
 

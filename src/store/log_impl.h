@@ -13,11 +13,11 @@ enum {
     STORE_PATH_BYTES = 512,
     TAIL_CHUNK_BYTES = 256 << 10,
     READ_CHUNK_BYTES = 64 << 10,
-    READ_MAX_BYTES = 1 << 20,       /* of one read from a segment, but for a larger first batch */
-    REMNANT_BYTES = 64 << 10,       /* a tail this large goes to its segment when the journal is recycled */
-    STATE_INLINE_BYTES = 64 << 10,  /* a larger state goes to a file of its own */
-    FLUSH_MAX_BYTES = 8 << 20,      /* of one flush */
-    MAX_FLUSHES = 4,                /* per shard at a time */
+    READ_MAX_BYTES = 1 << 20,      /* of one read from a segment, but for a larger first batch */
+    REMNANT_BYTES = 64 << 10,      /* a tail this large goes to its segment when the journal is recycled */
+    STATE_INLINE_BYTES = 64 << 10, /* a larger state goes to a file of its own */
+    FLUSH_MAX_BYTES = 8 << 20,     /* of one flush */
+    MAX_FLUSHES = 4,               /* per shard at a time */
     LOG_MAGIC = 0x4c4f4721,
 };
 
@@ -26,7 +26,7 @@ enum {
 struct tail_batch {
     struct chunk *chunk; /* one reference */
     const uint8_t *ptr;
-    uint64_t base, lsn;  /* lsn of its group once durable, else 0 */
+    uint64_t base, lsn; /* lsn of its group once durable, else 0 */
     int64_t max_ts;
     uint32_t len, count; /* count: offsets taken */
 };
@@ -51,22 +51,23 @@ size_t tail_find(const struct tail *t, uint64_t offset);
 /* A segment file [base, next). `file` and `index` are a cache, in the shard's LRU while unused. */
 struct segment {
     uint64_t base, next;
-    uint64_t len;          /* bytes written */
-    uint64_t synced_len;   /* bytes that a durable state entry names */
-    uint64_t indexed_pos;  /* position of the last index entry */
+    uint64_t len;         /* bytes written */
+    uint64_t synced_len;  /* bytes that a durable state entry names */
+    uint64_t indexed_pos; /* position of the last index entry */
     uint32_t index_count;
     int64_t max_ts, created_ms;
-    int file;              /* -1: not open */
+    int file; /* -1: not open */
     bool index_loaded;
     bool dirty, dir_dirty; /* written, or created, but not synced */
     struct index index;
-    uint32_t pins;         /* jobs and writers that use it now */
-    bool doomed;           /* unlink when the last pin is gone */
+    uint32_t pins; /* jobs and writers that use it now */
+    bool doomed;   /* unlink when the last pin is gone */
     struct list lru;
     struct log *log;
 };
 
-/* ---- log ------------------------------------------------------------------------------------------------ */
+/* ---- log ------------------------------------------------------------------------------------------------
+ */
 
 struct epoch_start {
     uint32_t epoch;
@@ -74,9 +75,8 @@ struct epoch_start {
 };
 
 /* Offsets:  start <= readable < durable <= next;  saved <= written <= durable.
- *   [.., written) in segment files; [written, next) in the tail; below `saved` a durable state entry vouches for
- *   the segments; [saved, next) is in the journal too (LOG_FSYNC).
- * Invariants, checked by log_check():
+ *   [.., written) in segment files; [written, next) in the tail; below `saved` a durable state entry vouches
+ * for the segments; [saved, next) is in the journal too (LOG_FSYNC). Invariants, checked by log_check():
  *  1. written <= durable <= next, saved <= written, start <= durable
  *  2. the tail begins at `written` and ends at `next`, without gaps
  *  3. segments are sorted, without gaps, and the last one ends at `written`
@@ -91,21 +91,21 @@ struct log {
 
     uint64_t start, next, durable, written, saved;
     int64_t max_ts;
-    uint64_t segment_bytes;  /* sum of segment lengths */
+    uint64_t segment_bytes; /* sum of segment lengths */
     struct tail tail;
-    size_t tail_durable;     /* how many of the tail's batches are durable */
+    size_t tail_durable; /* how many of the tail's batches are durable */
     struct segment **segments;
     size_t segment_count, segment_cap;
     struct epoch_start *epochs;
     size_t epoch_count;
     struct producers producers;
 
-    uint64_t state_lsn;      /* of the newest durable state entry; 0: none */
-    uint64_t unsaved_lsn;    /* of the oldest entry that the state does not cover; 0: none */
-    uint64_t pin_lsn;        /* the smaller of the two: the journal may not be dropped from there on */
-    struct list pin_link;    /* in ss->pins */
-    struct list tail_link;   /* in ss->tails while the tail is not empty */
-    struct list os_link;     /* in ss->os_dirty: LOG_OS with batches to write */
+    uint64_t state_lsn;    /* of the newest durable state entry; 0: none */
+    uint64_t unsaved_lsn;  /* of the oldest entry that the state does not cover; 0: none */
+    uint64_t pin_lsn;      /* the smaller of the two: the journal may not be dropped from there on */
+    struct list pin_link;  /* in ss->pins */
+    struct list tail_link; /* in ss->tails while the tail is not empty */
+    struct list os_link;   /* in ss->os_dirty: LOG_OS with batches to write */
     struct store_wait *waits, **waits_tail; /* LOG_OS: until durable >= wait->until */
 
     unsigned starts_pending; /* START entries in flight */
@@ -114,32 +114,34 @@ struct log {
     uint8_t *state;          /* it, until the journal admits it; NULL otherwise */
     size_t state_len;
     uint64_t state_as_of;
-    struct list state_link;  /* in ss->states while it waits */
+    struct list state_link; /* in ss->states while it waits */
     bool damaged, deleted;
-    bool renew_state;        /* recovery changed something that only a state entry can hold */
-    char spill[48], old_spill[48]; /* files of the newest spilled state and of the one it replaces; "": none */
-    uint32_t refs;           /* group entries and reads in flight; a deleted log is freed at zero */
+    bool renew_state; /* recovery changed something that only a state entry can hold */
+    char spill[48],
+        old_spill[48]; /* files of the newest spilled state and of the one it replaces; "": none */
+    uint32_t refs;     /* group entries and reads in flight; a deleted log is freed at zero */
 };
 
 struct flush {
     struct os_job job;
     struct log *log;
-    struct segment *seg;     /* written to; pinned */
-    struct segment *full;    /* the one before, if it has to be synced first; pinned */
+    struct segment *seg;  /* written to; pinned */
+    struct segment *full; /* the one before, if it has to be synced first; pinned */
     bool sync, sync_dir;
-    int opened;              /* file opened by the job, or -1 */
-    struct span *spans;      /* of the tail, which stays until the flush is done */
+    int opened;         /* file opened by the job, or -1 */
+    struct span *spans; /* of the tail, which stays until the flush is done */
     size_t span_count, batches;
-    uint64_t pos, len, end;  /* end: offset after the last batch written */
+    uint64_t pos, len, end; /* end: offset after the last batch written */
     int64_t max_ts;
-    struct index marks;      /* new index entries */
-    uint32_t mark_at;        /* number of the first of them */
-    struct index index;      /* all entries before, if the job had to load them */
+    struct index marks; /* new index entries */
+    uint32_t mark_at;   /* number of the first of them */
+    struct index index; /* all entries before, if the job had to load them */
     bool index_loaded;
     int err;
 };
 
-/* ---- shard ---------------------------------------------------------------------------------------------- */
+/* ---- shard ----------------------------------------------------------------------------------------------
+ */
 
 struct store_group {
     struct journal_group g;
@@ -163,15 +165,15 @@ struct store_shard {
     _Atomic(struct journal_group *) completed; /* newest first, from the journal's thread */
     struct store_wait *ready, **ready_tail;    /* to be called in the next completion phase */
 
-    struct list pins;      /* logs by pin_lsn, lowest first */
-    _Atomic uint64_t recycle_before; /* asked for by the journal */
+    struct list pins;                 /* logs by pin_lsn, lowest first */
+    _Atomic uint64_t recycle_before;  /* asked for by the journal */
     uint64_t recycling, copied_bytes; /* what is being emptied, and how much was copied forward for it */
-    uint64_t last_lsn;     /* of the last group completed */
-    uint64_t told_pin;     /* last value given to store_pin() */
+    uint64_t last_lsn;                /* of the last group completed */
+    uint64_t told_pin;                /* last value given to store_pin() */
 
     struct list os_dirty;
-    struct list states;    /* logs whose state waits for room in the journal */
-    struct list lru;       /* segments with an open file and no pin, least recently used first */
+    struct list states; /* logs whose state waits for room in the journal */
+    struct list lru;    /* segments with an open file and no pin, least recently used first */
     _Atomic unsigned open_files;
     unsigned dirty_files, max_files;
     unsigned flushes;      /* in flight */
@@ -180,7 +182,7 @@ struct store_shard {
     bool stopping, starved;
     bool renewed; /* states that recovery changed are saved */
     uint64_t retry_at_ns, expire_at_ns, poke_at_ns;
-    atomic_bool space;     /* the journal has something to say about space */
+    atomic_bool space; /* the journal has something to say about space */
     uint64_t now_ns;
 };
 
@@ -236,8 +238,9 @@ void log_free(struct log *l);
 void log_unref(struct log *l);
 void log_check(const struct log *l);
 void log_advance(struct log *l, uint64_t durable); /* more is durable: waits and events */
-void log_bump_epoch(struct log *l);          /* a new leader epoch begins at the end of the log */
-void log_apply_batch(struct log *l, const uint8_t *batch, int64_t now_ms); /* the fold: epochs, producers, max_ts */
+void log_bump_epoch(struct log *l);                /* a new leader epoch begins at the end of the log */
+void log_apply_batch(struct log *l, const uint8_t *batch,
+                     int64_t now_ms); /* the fold: epochs, producers, max_ts */
 bool log_alive(const struct log *l);
 void log_remove_files(struct log *l); /* of a deleted log, when no flush uses them */
 
@@ -245,7 +248,7 @@ void log_remove_files(struct log *l); /* of a deleted log, when no flush uses th
 void pin_update(struct log *l);
 void pin_entry(struct log *l, uint64_t lsn); /* an entry of the log became durable there */
 void pin_tell(struct store_shard *ss);
-void pin_recycle(struct store_shard *ss);    /* moves what the journal asked for out of it */
+void pin_recycle(struct store_shard *ss); /* moves what the journal asked for out of it */
 
 /* recover.c */
 int recover_read(struct store *st);
@@ -268,13 +271,15 @@ int recover_os_log(struct log *l);
 /* state.c: the fold of a log, as bytes */
 uint8_t *state_encode(const struct log *l, uint64_t as_of, size_t *ret_len);
 int state_decode(struct log *l, struct span bytes, uint64_t *ret_as_of);
-/* Appends the state entry to this turn's group (spilling it to a file first if it is large). Takes `state`. */
+/* Appends the state entry to this turn's group (spilling it to a file first if it is large). Takes `state`.
+ */
 void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of);
 void state_unlink(const struct log *l); /* the newest spilled state of a deleted log */
 void state_retry(struct store_shard *ss);
 /* A newer state is durable: the file of the one before can go. */
 void state_replaced(struct log *l);
-int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len, char ret_name[48]);
+int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len,
+                       char ret_name[48]);
 
 /* flush.c */
 /* Writes the durable part of the tail to segments; sync: and a state entry. False: it cannot be done now. */
@@ -296,8 +301,8 @@ void segment_evict(struct store_shard *ss);
 /* Removes a file or an empty folder on the disk pool: unlinking a large file takes the system a while. */
 void segment_unlink(struct store *st, const char *path, bool dir);
 void segment_doom(struct segment *seg); /* unlink when unused; no longer part of the log */
-/* Any thread. `next` and `len`: what the segment holds as the caller knows it; save: write the index file anew
- * if it lacked something (not while a flush may append to it). */
+/* Any thread. `next` and `len`: what the segment holds as the caller knows it; save: write the index file
+ * anew if it lacked something (not while a flush may append to it). */
 int segment_load_index(const struct segment *seg, int file, uint64_t next, uint64_t len, bool save,
                        struct index *ret);
 /* Steps over whole batches in [pos, len): fn gets the header; non-zero ends it. */

@@ -1,8 +1,8 @@
 /* Pins: which part of the journal each log still needs, and emptying what the journal wants to recycle.
  *
- * A log needs the journal from its newest state entry, or from its oldest entry that the state does not cover,
- * whichever is older. Recycling flushes the logs that hold much there to their segments, and copies the small
- * remnants of the others forward, so that one cold log pins nothing. */
+ * A log needs the journal from its newest state entry, or from its oldest entry that the state does not
+ * cover, whichever is older. Recycling flushes the logs that hold much there to their segments, and copies
+ * the small remnants of the others forward, so that one cold log pins nothing. */
 #include <assert.h>
 
 #include "base/err.h"
@@ -52,7 +52,8 @@ static uint64_t lowest(const struct store_shard *ss)
     if (ss->index == 0 && st->meta_state_lsn && st->meta_state_lsn < low)
         low = st->meta_state_lsn;
     uint64_t asked = atomic_load(&ss->recycle_before);
-    return low < asked ? low : asked; /* never beyond what the journal itself named: later groups are ours too */
+    return low < asked ? low
+                       : asked; /* never beyond what the journal itself named: later groups are ours too */
 }
 
 /* Tells the journal what all shards together still need. */
@@ -84,9 +85,10 @@ static uint64_t remnant_bytes(const struct log *l, uint64_t before)
     return sum;
 }
 
-/* Everything unsaved is still in the tail, and what lies there is small: worth copying. But copies of all that
- * is small must stay well below what recycling frees, or the journal would only chase its own tail: beyond a
- * quarter of a file for each time that recycling is asked for, logs go to segments however small they are. */
+/* Everything unsaved is still in the tail, and what lies there is small: worth copying. But copies of all
+ * that is small must stay well below what recycling frees, or the journal would only chase its own tail:
+ * beyond a quarter of a file for each time that recycling is asked for, logs go to segments however small
+ * they are. */
 static bool is_remnant(struct log *l, uint64_t before)
 {
     if (l->damaged)
@@ -186,7 +188,7 @@ void pin_recycle(struct store_shard *ss)
     if (ss->index == 0 && ((st->meta_unsaved_lsn && st->meta_unsaved_lsn < before) ||
                            (st->meta_state_lsn && st->meta_state_lsn < before)))
         meta_save(ss);
-    list_each_safe(it, tmp, &ss->pins) {
+    list_each_safe (it, tmp, &ss->pins) {
         struct log *l = list_entry(it, struct log, pin_link);
         if (l->pin_lsn >= before || budget-- == 0 || !leave(l, before))
             break;

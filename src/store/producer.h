@@ -1,4 +1,5 @@
-/* What a log remembers of idempotent producers: the last five batches of each (KIP-98, ProducerStateEntry). */
+/* What a log remembers of idempotent producers: the last five batches of each (KIP-98, ProducerStateEntry).
+ */
 #ifndef COLOBUS_STORE_PRODUCER_H
 #define COLOBUS_STORE_PRODUCER_H
 
@@ -14,10 +15,10 @@ struct producer_batch {
 
 struct producer {
     int64_t id;
-    int64_t last_ms;    /* wall clock of the last append, for expiry */
+    int64_t last_ms; /* wall clock of the last append, for expiry */
     int16_t epoch;
-    uint8_t count;      /* batches remembered */
-    uint8_t newest;     /* index of the last one */
+    uint8_t count;  /* batches remembered */
+    uint8_t newest; /* index of the last one */
     struct producer_batch batches[PRODUCER_WINDOW];
 };
 

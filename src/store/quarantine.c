@@ -1,8 +1,8 @@
-/* Quarantine: a log that recovery found damaged is neither read nor written again, and nothing of it is dropped
- * silently. What the journal holds of it, the damaged entry included, is copied to a file of its own,
- * DIR/quarantine/LOG-TIME.batches (the entries' bodies, one after the other); its segments stay where they are;
- * and a state entry with STATE_FLAG_DAMAGED makes the verdict durable, so that the journal can be recycled. Deleting
- * the topic ends it; the copy is the operator's to keep or remove. */
+/* Quarantine: a log that recovery found damaged is neither read nor written again, and nothing of it is
+ * dropped silently. What the journal holds of it, the damaged entry included, is copied to a file of its own,
+ * DIR/quarantine/LOG-TIME.batches (the entries' bodies, one after the other); its segments stay where they
+ * are; and a state entry with STATE_FLAG_DAMAGED makes the verdict durable, so that the journal can be
+ * recycled. Deleting the topic ends it; the copy is the operator's to keep or remove. */
 #include <stdio.h>
 
 #include "base/err.h"
@@ -13,7 +13,8 @@
 void quarantine_log(struct log *l, const char *why, uint64_t offset)
 {
     say_error("store", "a log is damaged: it is set aside, neither read nor written",
-              "log=%llu reason=\"%s\" offset=%llu", (unsigned long long)l->id, why, (unsigned long long)offset);
+              "log=%llu reason=\"%s\" offset=%llu", (unsigned long long)l->id, why,
+              (unsigned long long)offset);
     l->damaged = true;
     tail_fini(&l->tail);
     l->tail_durable = 0;
@@ -60,7 +61,8 @@ int quarantine_end(struct quarantine *q, const struct log *l)
     if (!err)
         err = b->ops->sync_names(b, "quarantine");
     if (!err)
-        say_warn("store", "what the journal holds of the damaged log was saved", "log=%llu file=\"%s/%s\" bytes=%llu",
-                 (unsigned long long)l->id, l->ss->st->dir, q->name, (unsigned long long)q->pos);
+        say_warn("store", "what the journal holds of the damaged log was saved",
+                 "log=%llu file=\"%s/%s\" bytes=%llu", (unsigned long long)l->id, l->ss->st->dir, q->name,
+                 (unsigned long long)q->pos);
     return err;
 }

@@ -1,4 +1,5 @@
-/* Reading: from the tail by reference, from segments at once where the page cache has it, else on the pool. */
+/* Reading: from the tail by reference, from segments at once where the page cache has it, else on the pool.
+ */
 #include <assert.h>
 
 #include "base/err.h"
@@ -49,16 +50,16 @@ struct segment_reader {
     struct segment *seg;
     bool by_time, index_loaded, save_index;
     int64_t timestamp;
-    uint64_t offset;         /* by_time: batches that end before it do not count */
-    uint64_t next, len;      /* of the segment when the read began */
-    uint64_t pos;            /* where to look next */
+    uint64_t offset;    /* by_time: batches that end before it do not count */
+    uint64_t next, len; /* of the segment when the read began */
+    uint64_t pos;       /* where to look next */
     bool pos_known;
     int file, opened;
-    struct index index;      /* loaded by the job */
+    struct index index; /* loaded by the job */
     struct chunk *chunk;
     uint32_t filled;
-    struct span found;       /* whole batches, inside chunk */
-    size_t need;             /* the first batch wants a chunk of this size */
+    struct span found; /* whole batches, inside chunk */
+    size_t need;       /* the first batch wants a chunk of this size */
     int err;
 };
 
@@ -118,7 +119,8 @@ static int look(struct segment_reader *r)
     return r->pos >= r->len ? 0 : ERR_AGAIN;
 }
 
-/* Reads until found. nowait: ERR_AGAIN where the disk would be waited for. ERR_LIMIT: needs a larger chunk. */
+/* Reads until found. nowait: ERR_AGAIN where the disk would be waited for. ERR_LIMIT: needs a larger chunk.
+ */
 static int search(struct segment_reader *r, bool nowait)
 {
     struct blobs *b = r->seg->log->ss->st->blobs;

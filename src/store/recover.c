@@ -1,9 +1,9 @@
 /* Recovery: what the journal and the state entries together say of each log.
  *
- * One pass over the journal collects, per log, its newest state and where its entries stand. Each log that the
- * metadata names is then rebuilt: state first, segments cut to the lengths it vouches for, entries above on
- * top. Copies carried forward may stand after newer entries, so entries are sorted by offset; doubles (a copy
- * and its original) are skipped; a gap or a damaged body quarantines the log. */
+ * One pass over the journal collects, per log, its newest state and where its entries stand. Each log that
+ * the metadata names is then rebuilt: state first, segments cut to the lengths it vouches for, entries above
+ * on top. Copies carried forward may stand after newer entries, so entries are sorted by offset; doubles (a
+ * copy and its original) are skipped; a gap or a damaged body quarantines the log. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,7 +259,8 @@ static bool is_gone(const struct log *l, size_t i)
     if (seg->next > l->start)
         return false;
     store_segment_path(l->id, seg->base, "log", path);
-    return i + 1 < l->segment_count || l->ss->st->blobs->ops->size(l->ss->st->blobs, path, &size) == ERR_NOT_FOUND;
+    return i + 1 < l->segment_count ||
+           l->ss->st->blobs->ops->size(l->ss->st->blobs, path, &size) == ERR_NOT_FOUND;
 }
 
 static int check_segments(struct log *l)
@@ -285,7 +286,7 @@ static void make_room(struct store_shard *ss)
 {
     if (atomic_load(&ss->tail_pool.used_bytes) <= ss->tail_limit)
         return;
-    list_each_safe(it, tmp, &ss->tails) {
+    list_each_safe (it, tmp, &ss->tails) {
         struct log *l = list_entry(it, struct log, tail_link);
         while (l->tail.count && flush_run_now(l))
             ;
@@ -328,7 +329,8 @@ static int load_entries(struct log *l, struct found_log *f)
         if (e->base < l->next)
             continue; /* in a segment, or a copy of the one before */
         if (e->base > l->next || !e->ok) {
-            quarantine_log(l, e->ok ? "a gap before this offset" : "a batch does not match its checksum", e->base);
+            quarantine_log(l, e->ok ? "a gap before this offset" : "a batch does not match its checksum",
+                           e->base);
             return 0;
         }
         int err = load_batch(l, e, f->state_as_of);
@@ -350,7 +352,8 @@ static int rebuild(struct log *l, struct found_log *f)
     if (!err)
         err = check_segments(l);
     if (err == ERR_CORRUPT) {
-        quarantine_log(l, l->segment_count ? "a segment is missing or short" : "its state is damaged", l->next);
+        quarantine_log(l, l->segment_count ? "a segment is missing or short" : "its state is damaged",
+                       l->next);
         err = 0;
     } else if (!err && l->damaged) {
         quarantine_log(l, "found damaged before", l->next);
@@ -402,7 +405,8 @@ int store_recover_log(struct store *st, uint64_t id, const struct log_config *cf
     if (!err && l->damaged && f)
         save_damaged(l, f);
     if (err) {
-        say_error("store", "a log cannot be recovered", "log=%llu error=\"%s\"", (unsigned long long)id, err_text(err));
+        say_error("store", "a log cannot be recovered", "log=%llu error=\"%s\"", (unsigned long long)id,
+                  err_text(err));
         return err;
     }
     if (f) { /* large arrays are not needed twice */

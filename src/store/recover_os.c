@@ -21,7 +21,8 @@ static bool load(struct scan_os *s, uint64_t pos, uint64_t size, struct span *re
 {
     struct blobs *b = s->log->ss->st->blobs;
     uint8_t head[BATCH_HEADER_BYTES];
-    if (size - pos < sizeof(head) || b->ops->read(b, s->file, head, sizeof(head), pos) != (int64_t)sizeof(head))
+    if (size - pos < sizeof(head) ||
+        b->ops->read(b, s->file, head, sizeof(head), pos) != (int64_t)sizeof(head))
         return false;
     size_t len = batch_bytes(head);
     if (batch_magic(head) != BATCH_MAGIC || batch_batch_length(head) < 0 || len < BATCH_HEADER_BYTES ||
@@ -113,8 +114,8 @@ static void forget_segments(struct log *l)
     l->segment_bytes = 0;
 }
 
-/* Takes the segments one after the other: those the state knows, then those begun later, each of which must go
- * on where the one before ends. */
+/* Takes the segments one after the other: those the state knows, then those begun later, each of which must
+ * go on where the one before ends. */
 static int scan_all(struct scan_os *s, const struct bases *b)
 {
     struct log *l = s->log;

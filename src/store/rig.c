@@ -312,7 +312,8 @@ static bool settled(void *arg)
     struct rig *r = arg;
     for (unsigned i = 0; i < r->opt.shards; i++) {
         const struct store_shard *ss = store_shard(r->st, i);
-        if (ss->groups_in_flight || ss->flushes || ss->reads || ss->ready || (ss->group && ss->group->g.count))
+        if (ss->groups_in_flight || ss->flushes || ss->reads || ss->ready ||
+            (ss->group && ss->group->g.count))
             return false;
     }
     return true;
@@ -367,7 +368,8 @@ static int finish_read(struct pending_read *p, uint8_t **ret_bytes, size_t *ret_
     return p->err;
 }
 
-int rig_read(struct rig *r, struct log *log, uint64_t from, size_t max_bytes, uint8_t **ret_bytes, size_t *ret_len)
+int rig_read(struct rig *r, struct log *log, uint64_t from, size_t max_bytes, uint8_t **ret_bytes,
+             size_t *ret_len)
 {
     struct pending_read p = {
         .read = {.offset = from, .max_bytes = max_bytes, .at_least_one = true, .done = read_done}};

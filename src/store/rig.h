@@ -22,7 +22,7 @@ struct rig_log {
     size_t count, cap;
     uint64_t created_ack, deleted_ack; /* acknowledgement numbers; 0: not acknowledged */
     bool creating, created, deleting;
-    uint64_t start, start_ack;         /* acknowledged start, and the highest asked for */
+    uint64_t start, start_ack; /* acknowledged start, and the highest asked for */
     uint64_t start_asked;
 };
 
@@ -35,8 +35,8 @@ struct rig {
         unsigned index;
     } shards[RIG_MAX_SHARDS];
     struct rig_log logs[RIG_MAX_LOGS]; /* index = log id - 1 */
-    uint64_t acks;     /* given so far: also the mark in the disk's log */
-    int failed;        /* what the store failed with */
+    uint64_t acks;                     /* given so far: also the mark in the disk's log */
+    int failed;                        /* what the store failed with */
     uint64_t spaces, advanced;
     void (*script)(struct rig *r, unsigned shard, void *arg); /* called in each turn */
     void *script_arg;
@@ -48,11 +48,12 @@ void rig_init(struct rig *r, unsigned shards);
 void rig_fini(struct rig *r);
 /* Opens (and recovers) the store on the simulated disk; logs known to the metadata are recovered. */
 int rig_open(struct rig *r);
-void rig_close(struct rig *r);       /* cleanly */
-void rig_abandon(struct rig *r);     /* the process died: forgets the store's memory */
+void rig_close(struct rig *r);   /* cleanly */
+void rig_abandon(struct rig *r); /* the process died: forgets the store's memory */
 
 /* In a turn of the right shard, or when no loop runs. */
-int rig_create(struct rig *r, unsigned index, const struct log_config *cfg); /* durable: logs[index].created */
+int rig_create(struct rig *r, unsigned index,
+               const struct log_config *cfg); /* durable: logs[index].created */
 int rig_append(struct rig *r, struct rig_log *l, uint32_t records, uint32_t payload);
 int rig_trim(struct rig *r, struct rig_log *l, uint64_t offset);
 /* Runs until nothing is in flight. */
@@ -66,7 +67,8 @@ struct span rig_batch_make(uint64_t seed, uint32_t records, uint32_t payload);
 void rig_verify(struct rig *r, struct rig_log *l, uint64_t ack);
 void rig_verify_all(struct rig *r, uint64_t ack);
 /* Reads one log whole: bytes are appended to a heap buffer. */
-int rig_read(struct rig *r, struct log *log, uint64_t from, size_t max_bytes, uint8_t **ret_bytes, size_t *ret_len);
+int rig_read(struct rig *r, struct log *log, uint64_t from, size_t max_bytes, uint8_t **ret_bytes,
+             size_t *ret_len);
 int rig_find_time(struct rig *r, struct log *log, int64_t timestamp, uint8_t **ret_bytes, size_t *ret_len);
 
 #endif

@@ -154,7 +154,8 @@ void segment_evict(struct store_shard *ss)
 
 /* ---- walking ---- */
 
-int segment_walk(struct blobs *blobs, int file, uint64_t pos, uint64_t len, int (*fn)(void *, const uint8_t *, uint64_t), void *arg)
+int segment_walk(struct blobs *blobs, int file, uint64_t pos, uint64_t len,
+                 int (*fn)(void *, const uint8_t *, uint64_t), void *arg)
 {
     enum { WINDOW = 64 << 10 };
     uint8_t *window = mem_alloc(WINDOW);
@@ -194,7 +195,8 @@ static int rebuild_one(void *arg, const uint8_t *b, uint64_t pos)
     struct rebuild *r = arg;
     if (pos >= r->next_pos || r->index->count == 0) {
         if (r->index->count == 0 || r->index->entries[r->index->count - 1].pos < pos)
-            index_add(r->index, (struct index_entry){(uint64_t)batch_base_offset(b), (uint32_t)pos, r->max_ts});
+            index_add(r->index,
+                      (struct index_entry){(uint64_t)batch_base_offset(b), (uint32_t)pos, r->max_ts});
         r->next_pos = pos + r->seg->log->config.index_interval_bytes;
     }
     if (batch_max_timestamp(b) > r->max_ts)
@@ -231,7 +233,8 @@ static void save_index(const struct segment *seg, const char *path, const struct
     mem_free(bytes);
 }
 
-static void read_index(const struct segment *seg, const char *path, uint64_t next, uint64_t len, struct index *ret)
+static void read_index(const struct segment *seg, const char *path, uint64_t next, uint64_t len,
+                       struct index *ret)
 {
     uint64_t size = 0, most = INDEX_HEADER_BYTES + (len / BATCH_HEADER_BYTES + 1) * INDEX_ENTRY_BYTES;
     struct blobs *b = seg->log->ss->st->blobs;
@@ -259,7 +262,8 @@ int segment_load_index(const struct segment *seg, int file, uint64_t next, uint6
     int err = rebuild_index(seg, file, len, ret);
     if (!err && save && ret->count > found) {
         say_info("segment", "rebuilt an index", "log=%llu base=%llu entries=%zu of=%zu",
-                 (unsigned long long)seg->log->id, (unsigned long long)seg->base, ret->count - found, ret->count);
+                 (unsigned long long)seg->log->id, (unsigned long long)seg->base, ret->count - found,
+                 ret->count);
         save_index(seg, path, ret);
     }
     return err;

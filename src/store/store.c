@@ -40,10 +40,10 @@ void store_log_dir(uint64_t id, char ret[STORE_PATH_BYTES])
     snprintf(ret, STORE_PATH_BYTES, "logs/%llu", (unsigned long long)id);
 }
 
-void store_segment_path(uint64_t id, uint64_t base, const char *suffix,
-                        char ret[STORE_PATH_BYTES])
+void store_segment_path(uint64_t id, uint64_t base, const char *suffix, char ret[STORE_PATH_BYTES])
 {
-    snprintf(ret, STORE_PATH_BYTES, "logs/%llu/%020llu.%s", (unsigned long long)id, (unsigned long long)base, suffix);
+    snprintf(ret, STORE_PATH_BYTES, "logs/%llu/%020llu.%s", (unsigned long long)id, (unsigned long long)base,
+             suffix);
 }
 
 struct store_shard *store_shard(struct store *st, unsigned index)
@@ -113,7 +113,8 @@ static int sync_parent(const char *dir)
     if (slash)
         slash[slash == path] = 0;
     int err = os_sync_dir(slash ? path : ".");
-    return err == ERR_DENIED ? 0 : err; /* not ours to read: then it is not ours to make directories in, either */
+    return err == ERR_DENIED ? 0
+                             : err; /* not ours to read: then it is not ours to make directories in, either */
 }
 
 static int make_dirs(struct store *st)
@@ -330,7 +331,8 @@ int store_meta_append(struct store_shard *ss, struct span command)
         return err;
     uint8_t *bytes = mem_alloc(command.len);
     memcpy(bytes, command.ptr, command.len);
-    struct journal_entry e = {.base = ++st->meta_seq, .type = JOURNAL_META, .body = span_of(bytes, command.len)};
+    struct journal_entry e = {
+        .base = ++st->meta_seq, .type = JOURNAL_META, .body = span_of(bytes, command.len)};
     group_add(ss, &e);
     return 0;
 }
@@ -363,7 +365,7 @@ static void forget_producers(struct store_shard *ss)
 static void try_full_disk(struct store_shard *ss)
 {
     if (ss->disk_full && ss->now_ns >= ss->retry_at_ns) {
-        list_each(it, &ss->tails) {
+        list_each (it, &ss->tails) {
             struct log *l = list_entry(it, struct log, tail_link);
             if (!l->flush && !l->saving && l->tail_durable) {
                 flush_start(l, false);
@@ -412,7 +414,8 @@ static void feed_starved(struct store_shard *ss)
 
 static bool os_log_unsaved(const struct log *l)
 {
-    return l->config.durability == LOG_OS && !l->damaged && (l->saving || l->tail.count || l->saved != l->written);
+    return l->config.durability == LOG_OS && !l->damaged &&
+           (l->saving || l->tail.count || l->saved != l->written);
 }
 
 static void sync_os_logs(struct store_shard *ss)
@@ -476,7 +479,8 @@ void store_shard_stop(struct store_shard *ss)
 /* LOG_OS logs are synced and their states saved; of the others the journal has everything. */
 bool store_shard_stopped(const struct store_shard *ss)
 {
-    if (!ss->stopping || ss->flushes || ss->groups_in_flight || ss->reads || (ss->group && ss->group->g.count))
+    if (!ss->stopping || ss->flushes || ss->groups_in_flight || ss->reads ||
+        (ss->group && ss->group->g.count))
         return false;
     size_t cursor = 0;
     for (struct log *l; (l = map_next(&ss->logs, &cursor));)

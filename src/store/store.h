@@ -1,4 +1,5 @@
-/* The store of one broker: a data directory with the journal, the segments of the topics' logs, and recovery. */
+/* The store of one broker: a data directory with the journal, the segments of the topics' logs, and recovery.
+ */
 #ifndef COLOBUS_STORE_STORE_H
 #define COLOBUS_STORE_STORE_H
 
@@ -16,7 +17,7 @@ struct store_options {
     size_t tail_bytes;       /* memory for tails, all shards together */
     unsigned max_open_files; /* segment files kept open, all shards together */
     unsigned disk_threads;
-    bool accept_loss;        /* start in spite of a damaged journal, after naming what is lost */
+    bool accept_loss;           /* start in spite of a damaged journal, after naming what is lost */
     struct log_config defaults; /* of segments made by tools; logs bring their own */
 };
 
@@ -35,8 +36,8 @@ struct store_events {
 
 /* ---- opening: on one thread, before the loops run ---------------------------------------------------- */
 
-/* Locks the directory (made if absent), reads the journal, checks it. ERR_LOCKED, ERR_CORRUPT (damage below the
- * durable end; logged), ERR_IO, ERR_NO_SPACE. */
+/* Locks the directory (made if absent), reads the journal, checks it. ERR_LOCKED, ERR_CORRUPT (damage below
+ * the durable end; logged), ERR_IO, ERR_NO_SPACE. */
 int store_open(const struct store_options *opt, const struct store_events *ev, struct store **ret_store);
 
 /* Feeds the metadata state (if there is one) and then each later command, in order. */
@@ -78,7 +79,7 @@ void store_wait(struct store_shard *ss, struct store_wait *w);
 void store_shard_submit(struct store_shard *ss);   /* hand this turn's group to the journal */
 void store_shard_complete(struct store_shard *ss); /* what became durable: calls waits and events */
 void store_shard_tick(struct store_shard *ss, uint64_t now_mono_ns); /* background work: flush, recycle */
-uint64_t store_shard_next_tick(const struct store_shard *ss);       /* when to be called; UINT64_MAX: not */
+uint64_t store_shard_next_tick(const struct store_shard *ss);        /* when to be called; UINT64_MAX: not */
 
 /* Begins a clean stop: flushes what states need; stopped() is true when nothing is in flight. */
 void store_shard_stop(struct store_shard *ss);

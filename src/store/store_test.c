@@ -92,7 +92,7 @@ static void recycling_moves_the_journal_into_segments(void **state)
     struct rig r;
     open_with(&r, 1, &small_segments, 3);
     for (int i = 0; i < 30; i++)
-        append_many(&r, &r.logs[i % 3], 40, 1000); /* 1.2 MB through a journal of 512 KB */
+        append_many(&r, &r.logs[i % 3], 40, 1000);    /* 1.2 MB through a journal of 512 KB */
     assert_true(r.st->journal->stats.files <= 8 + 2); /* the limit, and what internal entries may add */
     assert_true(r.logs[0].log->segment_count > 3);
     rig_verify_all(&r, r.acks);
@@ -235,7 +235,7 @@ static void a_full_disk_refuses_publishers_and_heals(void **state)
     }
     assert_int_equal(err, ERR_NO_SPACE);
     assert_int_equal(r.failed, 0);
-    rig_verify_all(&r, r.acks);                                              /* readers go on */
+    rig_verify_all(&r, r.acks);                                                /* readers go on */
     assert_int_equal(rig_trim(&r, &r.logs[0], log_durable(r.logs[0].log)), 0); /* so do deletes */
     sim_disk_capacity(UINT64_MAX);
     for (int i = 0; i < 100; i++) {

@@ -91,7 +91,7 @@ void tail_compact(struct store_shard *ss)
 {
     chunk_unref(ss->tail_chunk); /* remnants go to fresh chunks */
     ss->tail_chunk = NULL;
-    list_each(it, &ss->tails) {
+    list_each (it, &ss->tails) {
         struct log *l = list_entry(it, struct log, tail_link);
         if (l->flush) /* its job holds the chunks anyway */
             continue;

@@ -14,7 +14,7 @@ from harness.scenario import equal, eventually, true
 NAME = "full disk"
 VALUE = random.Random(5).randbytes(250_000)
 HEAL_S = 30
-SETTINGS = {"journal.file-bytes": "4MiB", "journal.max-bytes": "32MiB", "segment.bytes": "16MiB"}
+SETTINGS = {"kafka.max-message-bytes": "512KiB", "journal.file-bytes": "4MiB", "journal.max-bytes": "32MiB", "segment.bytes": "16MiB"}
 
 
 class SmallDisk:

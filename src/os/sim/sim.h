@@ -27,7 +27,8 @@ void sim_advance_ms(uint64_t ms); /* moves the clock; timers fire in later steps
 /* The loops of the broker under test, as os_loops_run() would get them; sim's os_loops_run() itself steps
  * until all loops are stopped (and returns, where a real one would hang, if nothing will ever happen again).
  */
-/* The process died inside a step: a test left it by longjmp. Only images, sim_boot() and sim_reset() may follow. */
+/* The process died inside a step: a test left it by longjmp. Only images, sim_boot() and sim_reset() may
+ * follow. */
 void sim_died(void);
 void sim_stop_signal(void); /* SIGTERM, to the loops that asked for it */
 
