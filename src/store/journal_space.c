@@ -376,6 +376,12 @@ static void prepare_done(struct os_job *job)
     journal_file_kick(container_of(job, struct journal_file, prepare_job));
 }
 
+static void space_again(struct journal_file *j)
+{
+    if (atomic_exchange(&j->base.stats.refused, false))
+        say_info("journal", "there is space on the disk again, publishers go on", "");
+}
+
 static void take_prepared(struct journal_file *j)
 {
     int result = atomic_exchange(&j->prepared, 0);
@@ -384,8 +390,7 @@ static void take_prepared(struct journal_file *j)
     j->preparing = false;
     if (result == 1) {
         add_spare(j, j->prepare_no);
-        if (atomic_exchange(&j->base.stats.refused, false))
-            say_info("journal", "there is space on the disk again, publishers go on", "");
+        space_again(j);
     } else if (result == ERR_NO_SPACE) {
         j->retry_at_ns = os_mono_ns() + RETRY_NS;
         if (!atomic_exchange(&j->base.stats.refused, true))
@@ -428,6 +433,8 @@ void journal_space_work(struct journal_file *j)
     if (j->failed)
         return;
     prepare(j);
+    if (j->spare_count >= SPARES_WANTED) /* recycling made them: no new file is tried that would tell */
+        space_again(j);
     ask_recycling(j);
     journal_space_count(j);
     int64_t left = atomic_load(&j->capacity) - atomic_load(&j->reserved);

@@ -294,7 +294,7 @@ int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, 
     int err = b->ops->size(b, path, &size);
     if (err)
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
-    if (size != len)
+    if (size != len || len < STATE_HEADER_BYTES)
         return ERR_CORRUPT;
     int file = b->ops->open(b, path, BLOB_READ);
     if (file < 0)
