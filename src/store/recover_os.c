@@ -72,6 +72,8 @@ static int scan_segment(struct scan_os *s)
     }
     if (!err)
         err = cut(s, size);
+    if (!err && l->ss->st->unclean)
+        err = segment_cut_index(s->seg);
     blobs->ops->close(blobs, s->file);
     l->written = l->next = l->durable = s->seg->next;
     return err;

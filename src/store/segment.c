@@ -193,6 +193,9 @@ struct rebuild {
 static int rebuild_one(void *arg, const uint8_t *b, uint64_t pos)
 {
     struct rebuild *r = arg;
+    const struct index_entry *last = r->index->count ? &r->index->entries[r->index->count - 1] : NULL;
+    if (last && last->pos == pos && last->offset != (uint64_t)batch_base_offset(b))
+        return ERR_CORRUPT;
     if (pos >= r->next_pos || r->index->count == 0) {
         if (r->index->count == 0 || r->index->entries[r->index->count - 1].pos < pos)
             index_add(r->index,
@@ -204,8 +207,7 @@ static int rebuild_one(void *arg, const uint8_t *b, uint64_t pos)
     return 0;
 }
 
-/* Completes an index from the segment, from its last valid entry on. */
-static int rebuild_index(const struct segment *seg, int file, uint64_t len, struct index *x)
+static int walk_from(const struct segment *seg, int file, uint64_t len, struct index *x)
 {
     struct rebuild r = {.index = x, .seg = seg, .max_ts = INT64_MIN};
     uint64_t from = 0;
@@ -215,6 +217,17 @@ static int rebuild_index(const struct segment *seg, int file, uint64_t len, stru
         r.next_pos = from + seg->log->config.index_interval_bytes;
     }
     return segment_walk(seg->log->ss->st->blobs, file, from, len, rebuild_one, &r);
+}
+
+/* Completes an index from the segment, from its last valid entry on. If no such batch stands there, the index
+ * is that of something else, however right its checksums are: it is made anew. */
+static int rebuild_index(const struct segment *seg, int file, uint64_t len, struct index *x, size_t *found)
+{
+    int err = walk_from(seg, file, len, x);
+    if (err != ERR_CORRUPT || *found == 0)
+        return err;
+    x->count = *found = 0;
+    return walk_from(seg, file, len, x);
 }
 
 static void save_index(const struct segment *seg, const char *path, const struct index *x)
@@ -259,12 +272,37 @@ int segment_load_index(const struct segment *seg, int file, uint64_t next, uint6
     index_init(ret);
     read_index(seg, path, next, len, ret);
     size_t found = ret->count;
-    int err = rebuild_index(seg, file, len, ret);
+    int err = rebuild_index(seg, file, len, ret, &found);
     if (!err && save && ret->count > found) {
         say_info("segment", "rebuilt an index", "log=%llu base=%llu entries=%zu of=%zu",
                  (unsigned long long)seg->log->id, (unsigned long long)seg->base, ret->count - found,
                  ret->count);
         save_index(seg, path, ret);
     }
+    return err;
+}
+
+int segment_cut_index(const struct segment *seg)
+{
+    char path[STORE_PATH_BYTES];
+    struct blobs *b = seg->log->ss->st->blobs;
+    struct index x;
+    uint64_t size;
+    store_segment_path(seg->log->id, seg->base, "idx", path);
+    if (b->ops->size(b, path, &size) != 0)
+        return 0;
+    index_init(&x);
+    read_index(seg, path, seg->next, seg->len, &x);
+    uint64_t len = x.count ? INDEX_HEADER_BYTES + x.count * INDEX_ENTRY_BYTES : 0;
+    index_fini(&x);
+    if (size <= len)
+        return 0;
+    int file = b->ops->open(b, path, BLOB_WRITE);
+    if (file < 0)
+        return file;
+    int err = b->ops->cut(b, file, len);
+    if (!err)
+        err = b->ops->sync(b, file);
+    b->ops->close(b, file);
     return err;
 }
