@@ -342,6 +342,7 @@ int store_meta_append(struct store_shard *ss, struct span command)
 void store_shard_complete(struct store_shard *ss)
 {
     group_complete(ss);
+    flush_os(ss); /* a state that became durable may have held appends back */
     if (atomic_load_explicit(&ss->space, memory_order_relaxed) && atomic_exchange(&ss->space, false))
         ss->st->ev.space(ss->st->ev.arg, ss->index, 0);
 }

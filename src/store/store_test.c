@@ -158,6 +158,31 @@ static void os_logs_are_acknowledged_when_written(void **state)
     end(&r);
 }
 
+static bool is_acked(void *arg)
+{
+    const struct rig_log *l = arg;
+    return l->batches[l->count - 1].acked != 0;
+}
+
+/* While a state of the log is on its way, its batches wait; once it is there, nothing else may be needed. */
+static void os_appends_go_on_after_a_state(void **state)
+{
+    struct rig r;
+    open_with(&r, 1, &os_log, 1);
+    append_many(&r, &r.logs[0], 10, 100);
+    for (uint64_t steps = 0; steps < 200; steps++) {
+        rig_settle(&r);
+        assert_true(flush_start(r.logs[0].log, true));
+        rig_run(&r, steps / 10); /* somewhere on the way */
+        uint64_t begun = os_mono_ns();
+        assert_int_equal(rig_append(&r, &r.logs[0], 1, 10), 0);
+        os_loop_wake(r.loops[0]);
+        assert_true(sim_run_until(is_acked, &r.logs[0], 100000));
+        assert_true(os_mono_ns() - begun < 1000000000);
+    }
+    end(&r);
+}
+
 static void trimming_moves_the_start_and_frees_segments(void **state)
 {
     struct rig r;
@@ -368,6 +393,7 @@ int main(void)
         cmocka_unit_test(one_cold_log_pins_nothing),
         cmocka_unit_test(tails_keep_to_their_budget),
         cmocka_unit_test(os_logs_are_acknowledged_when_written),
+        cmocka_unit_test(os_appends_go_on_after_a_state),
         cmocka_unit_test(trimming_moves_the_start_and_frees_segments),
         cmocka_unit_test(reads_start_at_any_offset),
         cmocka_unit_test(a_bad_index_is_rebuilt),
