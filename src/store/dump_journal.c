@@ -97,7 +97,7 @@ static bool body_ok(struct dump *d, const struct journal_replay_entry *e, uint64
     if (!dump_batch_crc_ok(d, pos, e->body_len))
         return false;
     const uint8_t *b = dump_at(d, pos, BATCH_HEADER_BYTES);
-    return b && batch_magic(b) == BATCH_MAGIC && batch_bytes(b) == e->body_len &&
+    return b && batch_check_header(span_of(b, e->body_len)) == 0 && /* looks at the header's bytes only */
            (uint64_t)batch_base_offset(b) == e->base && (uint32_t)batch_leader_epoch(b) == e->epoch;
 }
 

@@ -36,7 +36,7 @@
  * Validity. A group counts if (1) magic, salt and lsn are right for its place, (2) the directory's CRC is,
  * (3) prev_chain is the chain value of the group before, (4) every body matches its checksum; for a batch
  * also its length, magic, base offset and epoch must be those of the entry header, since its CRC leaves them
- * out.
+ * out, and its counts must be possible.
  *
  * Recovery. One write is in flight at a time, so only the last group can be incomplete. Sectors of an
  * unsynced write land in any order: what is invalid above the highest synced lsn of any valid group is torn
@@ -153,8 +153,7 @@ bool journal_dir_valid(const struct journal_group_header *h, const uint8_t *dir)
 static bool batch_body_ok(const struct journal_replay_entry *e)
 {
     const uint8_t *b = e->body.ptr;
-    return e->body.len >= BATCH_HEADER_BYTES && batch_magic(b) == BATCH_MAGIC &&
-           batch_bytes(b) == e->body.len && (uint64_t)batch_base_offset(b) == e->base &&
+    return batch_check_header(e->body) == 0 && (uint64_t)batch_base_offset(b) == e->base &&
            (uint32_t)batch_leader_epoch(b) == e->epoch && batch_check_crc(e->body) == 0;
 }
 
