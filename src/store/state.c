@@ -1,14 +1,40 @@
 /* State entries: everything a log knows beyond its records, so that recovery need not read them.
  *
  * Format, all integers little-endian:
- *   0 u32 magic "CST1"    4 u32 flags (1: damaged, see quarantine.c)
- *   8 u64 as-of offset: entries from there on are applied on top
- *  16 u64 log start     24 i64 largest timestamp
- *  32 u32 segments      36 u32 epochs   40 u32 producers   44 u32 zero
- *  then per segment, 40 bytes:  u64 base, u64 next, u64 synced length, i64 largest timestamp, i64 created
- * (ms) then per epoch, 12 bytes:    u32 epoch, u64 first offset then per producer, 20 bytes: i64 id, i64 last
- * append (ms), i16 epoch, u8 batches, u8 index of the newest, then per batch, 24 bytes: i32 first sequence,
- * i32 last, u64 base offset, i64 timestamp
+ *
+ *      0  u32  magic "CST1"
+ *      4  u32  flags (1: damaged, see quarantine.c)
+ *      8  u64  as-of offset: entries from there on are applied on top
+ *     16  u64  log start
+ *     24  i64  largest timestamp
+ *     32  u32  number of segments
+ *     36  u32  number of leader epochs
+ *     40  u32  number of producers
+ *     44  u32  zero
+ *
+ *   Segment, 40 bytes:
+ *      0  u64  base offset
+ *      8  u64  next offset
+ *     16  u64  synced length
+ *     24  i64  largest timestamp
+ *     32  i64  created, ms
+ *
+ *   Leader epoch, 12 bytes:
+ *      0  u32  epoch
+ *      4  u64  first offset
+ *
+ *   Producer, 20 bytes and its batches:
+ *      0  i64  id
+ *      8  i64  last append, ms
+ *     16  i16  epoch
+ *     18  u8   number of batches, 1 to 5
+ *     19  u8   index of the newest
+ *
+ *   Batch of a producer, 24 bytes:
+ *      0  i32  first sequence
+ *      4  i32  last sequence
+ *      8  u64  base offset
+ *     16  i64  largest timestamp
  *
  * A state longer than 64 KiB stands in a file of its own, states/LOG-RANDOM.state, and the entry (flag
  * JOURNAL_SPILLED) holds: u64 log start, u64 length, u32 CRC-32C, then the name of the file. */
