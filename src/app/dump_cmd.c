@@ -24,7 +24,7 @@ static int run_dump(void *state, int argc, char **argv)
     int err = dump_file(argv[0], put_text, &out);
     int code = cli_print(&out); /* what was readable before a fault is worth showing */
     if (err == ERR_UNSUPPORTED)
-        return cli_fail(EXIT_FAILED, "%.400s: this is no file that the store writes", argv[0]);
+        return cli_fail(EXIT_FAILED, "%.400s: this is no journal, segment, index or state", argv[0]);
     return err ? cli_fail(EXIT_FAILED, "%.400s: %s", argv[0], err_text(err)) : code;
 }
 

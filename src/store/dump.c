@@ -111,6 +111,8 @@ static const struct kind {
 } kinds[] = {
     {".journal", "CLBJRNL1", dump_journal}, {".idx", "CLBINDX1", dump_index},
     {".state", "CST1", dump_state_file},    {".log", NULL, dump_segment},
+    {".batches", NULL, dump_segment}, /* saved of a damaged log */
+    {".damaged", NULL, dump_journal}, /* put aside when loss was accepted */
     {".spare", NULL, dump_spare},
 };
 
