@@ -305,8 +305,8 @@ void segment_doom(struct segment *seg); /* unlink when unused; no longer part of
  * anew if it lacked something (not while a flush may append to it). */
 int segment_load_index(const struct segment *seg, int file, uint64_t next, uint64_t len, bool save,
                        struct index *ret);
-/* Cuts what the index file says beyond the segment's end, durably: other batches may come to stand there. During
- * recovery. */
+/* Cuts what the index file says beyond the segment's end, durably: other batches may come to stand there.
+ * During recovery. */
 int segment_cut_index(const struct segment *seg);
 /* Steps over whole batches in [pos, len): fn gets the header; non-zero ends it. */
 int segment_walk(struct blobs *blobs, int file, uint64_t pos, uint64_t len,
