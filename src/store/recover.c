@@ -456,10 +456,11 @@ static int sweep_file(void *arg, const char *name, bool is_dir)
 static int sweep_log(void *arg, const char *name, bool is_dir)
 {
     struct sweep *all = arg;
-    uint64_t id = strtoull(name, NULL, 10);
+    char *end;
+    uint64_t id = strtoull(name, &end, 10);
     char dir[STORE_PATH_BYTES];
-    if (!is_dir)
-        return 0;
+    if (!is_dir || end == name || *end)
+        return 0; /* not ours */
     struct blobs *b = all->st->blobs;
     struct sweep s = {.st = all->st, .dir = dir};
     store_log_dir(id, dir);

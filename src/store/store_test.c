@@ -353,6 +353,22 @@ static void a_damaged_log_stays_set_aside_and_pins_nothing(void **state)
     end(&r);
 }
 
+static void foreign_folders_are_left_alone(void **state)
+{
+    struct rig r;
+    uint64_t size;
+    open_with(&r, 1, &small_segments, 1);
+    append_many(&r, &r.logs[0], 5, 100);
+    rig_close(&r);
+    assert_int_equal(os_mkdir("data/logs/notes"), 0);
+    int file = os_open("data/logs/notes/todo", OS_WRITE | OS_CREATE);
+    os_close(file);
+    assert_int_equal(rig_open(&r), 0);
+    rig_verify_all(&r, r.acks);
+    assert_int_equal(os_path_size("data/logs/notes/todo", &size), 0);
+    end(&r);
+}
+
 static void a_second_opener_is_refused(void **state)
 {
     struct rig r, other;
@@ -401,6 +417,7 @@ int main(void)
         cmocka_unit_test(timestamps_are_found),
         cmocka_unit_test(deleted_logs_leave_nothing),
         cmocka_unit_test(a_damaged_log_stays_set_aside_and_pins_nothing),
+        cmocka_unit_test(foreign_folders_are_left_alone),
         cmocka_unit_test(a_second_opener_is_refused),
         cmocka_unit_test(large_states_go_to_a_file),
     };
