@@ -22,7 +22,6 @@ static void on_advanced(void *arg, struct log *l)
 static void on_space(void *arg, unsigned shard, int err)
 {
     struct broker *b = arg;
-    atomic_store(&b->no_space, err == ERR_NO_SPACE);
     shard_space(&b->shards[shard], err);
 }
 
@@ -98,7 +97,6 @@ static void make_shards(struct broker *b)
 static int open_store(struct broker *b, bool accept_loss)
 {
     const struct config *c = b->config;
-    struct topic_config topic;
     struct store_options opt = {
         .dir = c->data_dir,
         .shards = b->shard_count,
@@ -109,8 +107,6 @@ static int open_store(struct broker *b, bool accept_loss)
         .disk_threads = (unsigned)c->disk_threads,
         .accept_loss = accept_loss,
     };
-    topic_config_default(&topic);
-    topic_config_log(&topic, &opt.defaults);
     struct store_events ev = {on_advanced, on_space, on_failed, on_snapshot, b};
     return store_open(&opt, &ev, &b->store);
 }

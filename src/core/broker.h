@@ -48,7 +48,6 @@ struct broker {
 
     _Atomic bool failed;           /* the store failed: nothing is acknowledged any more */
     _Atomic(const char *) failure; /* why, static text */
-    _Atomic bool no_space;         /* the last append was refused for lack of space */
 
     /* Shard 0's thread. */
     enum broker_phase phase;

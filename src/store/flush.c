@@ -11,7 +11,7 @@
 #include "base/say.h"
 #include "store/log_impl.h"
 
-enum { RETRY_NS = 500000000, FULL_SAID_NS = 10000000 };
+enum { RETRY_NS = 500000000 };
 
 /* ---- planning, on the shard ---- */
 

@@ -50,7 +50,6 @@ struct journal_file {
     uint64_t *spares; /* numbers of prepared files */
     size_t spare_count, spare_cap;
     uint64_t next_spare;
-    int dir_synced;
     int file;     /* the last live file */
     uint64_t pos; /* where the next group goes in it */
     uint64_t synced_lsn;

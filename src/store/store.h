@@ -17,8 +17,7 @@ struct store_options {
     size_t tail_bytes;       /* memory for tails, all shards together */
     unsigned max_open_files; /* segment files kept open, all shards together */
     unsigned disk_threads;
-    bool accept_loss;           /* start in spite of a damaged journal, after naming what is lost */
-    struct log_config defaults; /* of segments made by tools; logs bring their own */
+    bool accept_loss; /* start in spite of a damaged journal, after naming what is lost */
 };
 
 /* Called in a turn of the shard concerned. */
