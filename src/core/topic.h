@@ -31,7 +31,8 @@ struct topic_config {
     bool append_time;                      /* message.timestamp.type=LogAppendTime */
     uint32_t max_message_bytes;            /* max.message.bytes */
     uint64_t segment_bytes;                /* segment.bytes */
-    int64_t retention_ms, retention_bytes; /* stored; applied by the retention piece */
+    int64_t segment_ms;                    /* segment.ms */
+    int64_t retention_ms, retention_bytes; /* retention.ms, retention.bytes; -1: unlimited */
     int64_t before_max_ms, after_max_ms;   /* message.timestamp.before/after.max.ms */
     uint32_t index_interval_bytes;
     int32_t min_insync_replicas;

@@ -41,7 +41,14 @@ static const struct {
     [TOPIC_CONFIG_AFTER_MAX] = {0, INT64_MAX},
     [TOPIC_CONFIG_INDEX_INTERVAL] = {512, 16 << 20},
     [TOPIC_CONFIG_MIN_ISR] = {1, INT32_MAX},
+    [TOPIC_CONFIG_SEGMENT_MS] = {1, INT64_MAX},
 };
+
+/* A broker's setting that may be "unlimited", as topics say it. */
+static int64_t or_minus_one(uint64_t setting)
+{
+    return setting == CONFIG_UNLIMITED ? -1 : (int64_t)setting;
+}
 
 void topic_config_init(const struct config *cfg)
 {
@@ -51,8 +58,9 @@ void topic_config_init(const struct config *cfg)
         .codec = RECORDS_CODEC_PRODUCER,
         .max_message_bytes = (uint32_t)cfg->kafka_max_message_bytes,
         .segment_bytes = cfg->segment_bytes,
-        .retention_ms = 604800000, /* Kafka's: 7 days */
-        .retention_bytes = -1,
+        .segment_ms = (int64_t)cfg->segment_max_age_ms,
+        .retention_ms = or_minus_one(cfg->retention_time_ms),
+        .retention_bytes = or_minus_one(cfg->retention_bytes),
         .before_max_ms = (int64_t)cfg->kafka_timestamp_before_max_ms,
         .after_max_ms = (int64_t)cfg->kafka_timestamp_after_max_ms,
         .index_interval_bytes = (uint32_t)cfg->segment_index_interval_bytes,
@@ -94,6 +102,8 @@ int64_t topic_config_number(const struct topic_config *c, enum topic_config_id i
         return c->index_interval_bytes;
     case TOPIC_CONFIG_MIN_ISR:
         return c->min_insync_replicas;
+    case TOPIC_CONFIG_SEGMENT_MS:
+        return c->segment_ms;
     }
     return 0;
 }
@@ -138,12 +148,15 @@ static void store_number(struct topic_config *c, enum topic_config_id id, int64_
     case TOPIC_CONFIG_MIN_ISR:
         c->min_insync_replicas = (int32_t)v;
         break;
+    case TOPIC_CONFIG_SEGMENT_MS:
+        c->segment_ms = v;
+        break;
     }
 }
 
 int topic_config_set_number(struct topic_config *c, enum topic_config_id id, int64_t value)
 {
-    if (id < TOPIC_CONFIG_DURABILITY || id > TOPIC_CONFIG_MIN_ISR)
+    if (id < TOPIC_CONFIG_DURABILITY || (size_t)id >= sizeof(ranges) / sizeof(ranges[0]))
         return ERR_INVALID;
     if (value < ranges[id].min || value > ranges[id].max)
         return ERR_INVALID;
