@@ -191,7 +191,7 @@ static void every_version_that_can_be_decoded_has_golden_samples(void **state)
 static void every_advertised_version_can_be_decoded_but_produce_0_to_2(void **state)
 {
     (void)state;
-    assert_int_equal(kafka_api_info_count, 12);
+    assert_int_equal(kafka_api_info_count, file_count - 1); /* one is that of the headers */
     for (size_t i = 0; i < kafka_api_info_count; i++) {
         const struct kafka_api_info *a = &kafka_api_info[i];
         assert_int_equal(a->advertised_max, a->max);

@@ -44,9 +44,9 @@ public final class RecordGolden {
             ApiMessageType api = ApiMessageType.fromApiKey(key);
             int correlation = 0x0a0b0c00 + version;
             if (direction.equals("response"))
-                return MessageUtil.toByteBuffer(new ResponseHeaderData().setCorrelationId(correlation),
+                return encode(new ResponseHeaderData().setCorrelationId(correlation),
                     api.responseHeaderVersion(version));
-            return MessageUtil.toByteBuffer(new RequestHeaderData().setRequestApiKey(key)
+            return encode(new RequestHeaderData().setRequestApiKey(key)
                 .setRequestApiVersion(version).setCorrelationId(correlation)
                 .setClientId(kind == Sample.Kind.FULL ? "golden" : null), api.requestHeaderVersion(version));
         }
@@ -66,6 +66,10 @@ public final class RecordGolden {
             write(Path.of(args[1], f.getKey() + ".golden"), f.getValue());
     }
 
+    private static ByteBuffer encode(Message m, short version) {
+        return MessageUtil.toByteBufferAccessor(m, version).buffer();
+    }
+
     private static void write(Path path, StringBuilder text) throws IOException {
         Files.writeString(path, text);
     }
@@ -77,7 +81,7 @@ public final class RecordGolden {
             new Sample(kind, version).fill(m);
             ByteBuffer bytes;
             try {
-                bytes = MessageUtil.toByteBuffer(m, version);
+                bytes = encode(m, version);
             } catch (UnsupportedVersionException notFlexible) {
                 if (kind != Sample.Kind.FOREIGN_TAGS)
                     throw notFlexible;
