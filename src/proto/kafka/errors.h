@@ -21,10 +21,25 @@
     X(BROKER_NOT_AVAILABLE, 8, "The broker is not available.")                                               \
     X(MESSAGE_TOO_LARGE, 10,                                                                                 \
       "The request included a message larger than the max message size the server will accept.")             \
+    X(OFFSET_METADATA_TOO_LARGE, 12, "The metadata field of the offset request was too large.")              \
     X(NETWORK_EXCEPTION, 13, "The server disconnected before a response was received.")                      \
+    X(COORDINATOR_LOAD_IN_PROGRESS, 14, "The coordinator is loading and hence can't process requests.")      \
+    X(COORDINATOR_NOT_AVAILABLE, 15, "The coordinator is not available.")                                    \
+    X(NOT_COORDINATOR, 16, "This is not the correct coordinator.")                                           \
     X(INVALID_TOPIC_EXCEPTION, 17, "The request attempted to perform an operation on an invalid topic.")     \
     X(INVALID_REQUIRED_ACKS, 21, "Produce request specified an invalid value for required acks.")            \
+    X(ILLEGAL_GENERATION, 22, "Specified group generation id is not valid.")                                 \
+    X(INCONSISTENT_GROUP_PROTOCOL, 23,                                                                       \
+      "The group member's supported protocols are incompatible with those of existing members or first "     \
+      "group member tried to join with empty protocol type or empty protocol list.")                         \
+    X(INVALID_GROUP_ID, 24, "The group id is invalid.")                                                      \
+    X(UNKNOWN_MEMBER_ID, 25, "The coordinator is not aware of this member.")                                 \
+    X(INVALID_SESSION_TIMEOUT, 26,                                                                           \
+      "The session timeout is not within the range allowed by the broker (as configured by "                 \
+      "group.min.session.timeout.ms and group.max.session.timeout.ms).")                                     \
+    X(REBALANCE_IN_PROGRESS, 27, "The group is rebalancing, so a rejoin is needed.")                         \
     X(TOPIC_AUTHORIZATION_FAILED, 29, "Topic authorization failed.")                                         \
+    X(GROUP_AUTHORIZATION_FAILED, 30, "Group authorization failed.")                                         \
     X(INVALID_TIMESTAMP, 32, "The timestamp of the message is out of acceptable range.")                     \
     X(UNSUPPORTED_VERSION, 35, "The version of API is not supported.")                                       \
     X(TOPIC_ALREADY_EXISTS, 36, "Topic with this name already exists.")                                      \
@@ -45,12 +60,22 @@
     X(UNKNOWN_PRODUCER_ID, 59,                                                                               \
       "This exception is raised by the broker if it could not locate the producer metadata associated with " \
       "the producerId in question.")                                                                         \
+    X(NON_EMPTY_GROUP, 68, "The group is not empty.")                                                        \
+    X(GROUP_ID_NOT_FOUND, 69, "The group id does not exist.")                                                \
     X(FETCH_SESSION_ID_NOT_FOUND, 70, "The fetch session ID was not found.")                                 \
     X(FENCED_LEADER_EPOCH, 74, "The leader epoch in the request is older than the epoch on the broker.")     \
     X(UNKNOWN_LEADER_EPOCH, 75, "The leader epoch in the request is newer than the epoch on the broker.")    \
     X(UNSUPPORTED_COMPRESSION_TYPE, 76,                                                                      \
       "The requesting client does not support the compression type of "                                      \
       "given partition.")                                                                                    \
+    X(MEMBER_ID_REQUIRED, 79,                                                                                \
+      "The group member needs to have a valid member id before actually entering a consumer group.")         \
+    X(GROUP_MAX_SIZE_REACHED, 81, "The group has reached its maximum size.")                                 \
+    X(FENCED_INSTANCE_ID, 82,                                                                                \
+      "The broker rejected this static consumer since another consumer with the same group.instance.id has " \
+      "registered with a different member.id.")                                                              \
+    X(GROUP_SUBSCRIBED_TO_TOPIC, 86,                                                                         \
+      "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it.")     \
     X(INVALID_RECORD, 87, "This record has failed the validation on broker and hence will be rejected.")     \
     X(UNKNOWN_TOPIC_ID, 100, "This server does not host this topic ID.")                                     \
     X(MISMATCHED_ENDPOINT_TYPE, 114, "The request was sent to an endpoint of the wrong type.")               \
