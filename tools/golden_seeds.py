@@ -27,7 +27,7 @@ def samples(path):
 
 def wanted(message, version, kind):
     if version == message.versions.last:
-        return kind in ('full', 'nulls')
+        return kind in ('full', 'nulls', 'empty')
     return version == message.versions.first and kind == 'full'
 
 

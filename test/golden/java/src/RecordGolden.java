@@ -89,7 +89,7 @@ public final class RecordGolden {
             }
             if (kind == Sample.Kind.NULLS)
                 nulls = bytes;
-            if (kind == Sample.Kind.INNER_NULLS && bytes.equals(nulls))
+            if ((kind == Sample.Kind.INNER_NULLS || kind == Sample.Kind.EMPTY) && bytes.equals(nulls))
                 continue;
             out.append("\nsample ").append(e.name).append(' ').append(version).append(' ')
                 .append(kind.name().toLowerCase()).append('\n');

@@ -21,13 +21,15 @@ final class Sample {
         NULLS,
         /** Like NULLS with largest numbers, but no array of structs is null: their fields are. */
         INNER_NULLS,
+        /** Like NULLS, but nothing is null: strings and arrays are empty, also arrays of structs in structs. */
+        EMPTY,
         /** FULL plus tagged fields that nobody knows, in every struct. */
         FOREIGN_TAGS
     }
 
     private final Kind kind;
     private final int version;
-    private int counter;
+    private int counter, depth;
 
     Sample(Kind kind, int version) {
         this.kind = kind;
@@ -54,8 +56,11 @@ final class Sample {
 
     private Object value(Field f, Shape.Wire w, Object before) throws ReflectiveOperationException {
         boolean nullable = w.type().isNullable() && !full();
+        if (kind == Kind.EMPTY && Shape.isCollection(f))
+            return collection(f, false, nullable || depth > 0 ? 0 : 1);
+        nullable &= kind != Kind.EMPTY;
         if (Shape.isCollection(f))
-            return collection(f, nullable);
+            return collection(f, nullable, full() ? 2 : 1);
         if (BaseRecords.class.isAssignableFrom(f.getType()))
             return full() ? batch() : MemoryRecords.EMPTY;
         if (nullable)
@@ -63,7 +68,8 @@ final class Sample {
         return scalar(f.getType(), w.type(), f.getName(), before);
     }
 
-    private Object collection(Field f, boolean nullable) throws ReflectiveOperationException {
+    /** Outside FULL only structs are put in. */
+    private Object collection(Field f, boolean nullable, int count) throws ReflectiveOperationException {
         Class<?> element = Shape.elementClass(f);
         boolean structs = Message.class.isAssignableFrom(element);
         if (nullable && !(structs && kind == Kind.INNER_NULLS))
@@ -71,7 +77,7 @@ final class Sample {
         @SuppressWarnings("unchecked")
         Collection<Object> all = f.getType().isInterface() ? new ArrayList<>()
             : (Collection<Object>) f.getType().getDeclaredConstructor().newInstance();
-        for (int i = 0; i < (full() ? 2 : structs ? 1 : 0); i++)
+        for (int i = 0; i < (full() || structs ? count : 0); i++)
             all.add(scalar(element, null, f.getName(), null));
         return all;
     }
@@ -80,7 +86,9 @@ final class Sample {
         int n = ++counter;
         if (Message.class.isAssignableFrom(c)) {
             Message inner = (Message) c.getDeclaredConstructor().newInstance();
+            depth++;
             fill(inner);
+            depth--;
             return inner;
         }
         if (c == String.class)
@@ -110,7 +118,7 @@ final class Sample {
     private long number(int bits, int n) {
         boolean unsigned = bits % 2 == 1;
         long max = (1L << (bits - 1)) - 1;
-        if (kind == Kind.NULLS)
+        if (kind == Kind.NULLS || kind == Kind.EMPTY)
             return unsigned ? 0 : -max - 1;
         if (kind == Kind.INNER_NULLS)
             return max;
