@@ -40,9 +40,10 @@ static void on_failed(void *arg, int err, const char *what)
     broker_fail(arg, err, what);
 }
 
-static void on_snapshot(void *arg, struct outq *out)
+static void on_snapshot(void *arg, uint64_t log_id, struct outq *out)
 {
     struct broker *b = arg;
+    assert(log_id == STORE_META_LOG);
     meta_snapshot(b->meta, out);
 }
 
@@ -192,7 +193,7 @@ static int recover(struct broker *b)
 {
     for (unsigned i = 0; i < b->shard_count; i++)
         b->shards[i].store = store_shard(b->store, i);
-    int err = store_replay_meta(b->store, replay_snapshot, replay_command, b->meta);
+    int err = store_replay_commands(b->store, STORE_META_LOG, replay_snapshot, replay_command, b->meta);
     if (err) {
         say_error("broker", "the metadata cannot be read", "error=%s", err_name(err));
         return err;

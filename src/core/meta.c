@@ -130,7 +130,7 @@ static int append(struct meta *m, struct meta_change *ch)
             memcpy(bytes + at, q.slices[q.first + i].ptr, q.slices[q.first + i].len);
             at += q.slices[q.first + i].len;
         }
-        err = store_meta_append(m->shard->store, span_of(bytes, at));
+        err = store_command_append(m->shard->store, STORE_META_LOG, span_of(bytes, at));
     }
     outq_fini(&q);
     return err;

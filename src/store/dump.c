@@ -105,12 +105,21 @@ static void dump_state_file(struct dump *d)
     dump_state(d, 0, d->size, true);
 }
 
+static void dump_snapshot_file(struct dump *d)
+{
+    dump_line(d, "snapshot of a command log, %llu bytes (its checksum stands in the journal)",
+              (unsigned long long)d->size);
+}
+
 static const struct kind {
     const char *suffix, *magic;
     void (*print)(struct dump *d);
 } kinds[] = {
-    {".journal", "CLBJRNL1", dump_journal}, {".idx", "CLBINDX1", dump_index},
-    {".state", "CST1", dump_state_file},    {".log", NULL, dump_segment},
+    {".journal", "CLBJRNL1", dump_journal},
+    {".idx", "CLBINDX1", dump_index},
+    {".state", "CST1", dump_state_file},
+    {".log", NULL, dump_segment},
+    {".snapshot", NULL, dump_snapshot_file},
     {".batches", NULL, dump_segment}, /* saved of a damaged log */
     {".damaged", NULL, dump_journal}, /* put aside when loss was accepted */
     {".spare", NULL, dump_spare},

@@ -8,6 +8,7 @@
 #include "store/dump_impl.h"
 #include "store/journal_format.h"
 #include "store/le.h"
+#include "store/store.h"
 
 struct journal_dump {
     struct dump *d;
@@ -82,7 +83,7 @@ void dump_spare(struct dump *d)
 static const char *type_name(uint8_t type)
 {
     static const char *const names[] = {
-        [JOURNAL_BATCH] = "batch", [JOURNAL_META] = "meta",   [JOURNAL_STATE] = "state",
+        [JOURNAL_BATCH] = "batch", [JOURNAL_COMMAND] = "command", [JOURNAL_STATE] = "state",
         [JOURNAL_START] = "start", [JOURNAL_MARK] = "broker",
     };
     return type < sizeof(names) / sizeof(*names) && names[type] ? names[type] : "unknown";
@@ -126,7 +127,7 @@ static void print_body(struct dump *d, const struct journal_replay_entry *e, uin
         dump_line(d, "    %s", dump_batch(b, buf));
     else if (e->type == JOURNAL_STATE && e->flags & JOURNAL_SPILLED)
         print_spilled(d, pos, e->body_len);
-    else if (e->type == JOURNAL_STATE && e->log_id != 0)
+    else if (e->type == JOURNAL_STATE && !store_is_command_log(e->log_id))
         dump_state(d, pos, e->body_len, false);
 }
 

@@ -119,7 +119,7 @@ static void a_journal_shows_its_groups_and_entries(void **state)
     assert_int_equal(dump(journal_path), 0); /* the store is open: no lock is needed */
     assert_says("journal file 1, 65536 bytes, journal=");
     assert_says("broker started");
-    assert_says("meta log=0 base=1 ");
+    assert_says("command log=0 base=1 ");
     assert_says("batch log=1 base=3 epoch=0 length=161 body=ok\n");
     assert_says("    offsets=6..7 records=2 codec=none max_time=2023-11-14T22:13:20.123Z producer=4711/3 "
                 "sequence=0\n");

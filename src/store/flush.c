@@ -275,11 +275,11 @@ static void flush_free(struct flush *f)
     log_unref(l);
 }
 
-static void disk_is_full(struct store_shard *ss)
+void disk_is_full(struct store_shard *ss)
 {
     if (!ss->disk_full)
-        say_error("store", "no space left on the disk for segments: publishers are refused until there is",
-                  "shard=%u", ss->index);
+        say_error("store", "no space left on the disk: publishers are refused until there is", "shard=%u",
+                  ss->index);
     ss->disk_full = true;
     ss->retry_at_ns = ss->now_ns + RETRY_NS;
     ss->starved = true; /* whoever waits for memory must hear that there will be none */
@@ -298,7 +298,7 @@ static void flush_failed(struct log *l, struct flush *f)
     }
 }
 
-static void disk_is_fine(struct store_shard *ss)
+void disk_is_fine(struct store_shard *ss)
 {
     if (!ss->disk_full)
         return;

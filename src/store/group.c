@@ -163,22 +163,6 @@ static void state_durable(struct log *l, const struct journal_entry *e, uint64_t
     pin_update(l);
 }
 
-static void meta_durable(struct store *st, const struct journal_entry *e, uint64_t lsn)
-{
-    if (e->type == JOURNAL_META)
-        st->meta_durable_seq = e->base;
-    if (e->type == JOURNAL_STATE) {
-        st->meta_state_lsn = lsn;
-        st->meta_saving = false;
-        if (e->base >= st->meta_seq) /* nothing came after the snapshot */
-            st->meta_unsaved_lsn = 0;
-        else
-            st->meta_unsaved_lsn = lsn; /* what came after it has a higher lsn */
-    } else if (!st->meta_unsaved_lsn) {
-        st->meta_unsaved_lsn = lsn;
-    }
-}
-
 static void entry_durable(struct store_shard *ss, const struct journal_entry *e, uint64_t lsn)
 {
     struct log *l = e->user;
@@ -192,10 +176,10 @@ static void entry_durable(struct store_shard *ss, const struct journal_entry *e,
         if (l)
             state_durable(l, e, lsn);
         else
-            meta_durable(ss->st, e, lsn);
+            command_durable(ss, e, lsn);
         break;
-    case JOURNAL_META:
-        meta_durable(ss->st, e, lsn);
+    case JOURNAL_COMMAND:
+        command_durable(ss, e, lsn);
         break;
     case JOURNAL_START:
         pin_entry(l, lsn);

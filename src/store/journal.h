@@ -12,11 +12,11 @@
 #include "base/span.h"
 
 enum journal_entry_type {
-    JOURNAL_BATCH = 1, /* a record batch of a log; guarded by the batch's own CRC-32C */
-    JOURNAL_META = 2,  /* a command of the metadata log */
-    JOURNAL_STATE = 3, /* a log's state; replaces all that is known of it but later entries */
-    JOURNAL_START = 4, /* a log's start offset moved: base is the new one, no body */
-    JOURNAL_MARK = 5,  /* the broker started (base 1) or stopped cleanly (base 2); no body */
+    JOURNAL_BATCH = 1,   /* a record batch of a log; guarded by the batch's own CRC-32C */
+    JOURNAL_COMMAND = 2, /* a command of a command log, such as the metadata */
+    JOURNAL_STATE = 3,   /* a log's state; replaces all that is known of it but later entries */
+    JOURNAL_START = 4,   /* a log's start offset moved: base is the new one, no body */
+    JOURNAL_MARK = 5,    /* the broker started (base 1) or stopped cleanly (base 2); no body */
 };
 
 enum { JOURNAL_MARK_STARTED = 1, JOURNAL_MARK_STOPPED = 2 };
@@ -30,7 +30,7 @@ enum journal_entry_flags {
  * chunk NULL: the body is the submitter's and outlives the group. */
 struct journal_entry {
     uint64_t log_id;
-    uint64_t base;  /* BATCH, START: offset. STATE: as-of offset. META: sequence number */
+    uint64_t base;  /* BATCH, START: offset. STATE: as-of offset or number. COMMAND: its number */
     uint32_t epoch; /* BATCH: partition leader epoch as in the batch, which its CRC does not cover */
     uint8_t type, flags;
     struct span body;

@@ -142,7 +142,7 @@ static bool is_done(void *arg)
 /* Writes one entry as a group of its own and waits. Returns its lsn. */
 static uint64_t put(struct kit *k, struct span body)
 {
-    struct journal_entry e = {.base = k->next_base++, .type = JOURNAL_META, .body = body};
+    struct journal_entry e = {.base = k->next_base++, .type = JOURNAL_COMMAND, .body = body};
     struct put p = {
         .group = {.entries = &e, .count = 1, .body_bytes = body.len, .done = put_done, .owner = &p},
     };
@@ -337,7 +337,7 @@ static struct span forged_body(uint64_t place, uint64_t salt)
 {
     static uint8_t bytes[3 * JOURNAL_BLOCK_BYTES];
     enum { AT = JOURNAL_BLOCK_BYTES - JOURNAL_GROUP_HEADER_BYTES - JOURNAL_ENTRY_HEADER_BYTES };
-    struct journal_entry e = {.base = 666, .type = JOURNAL_META, .body = span_of("forged", 6)};
+    struct journal_entry e = {.base = 666, .type = JOURNAL_COMMAND, .body = span_of("forged", 6)};
     struct journal_group_header h = {
         .salt = salt,
         .lsn = place + JOURNAL_BLOCK_BYTES,
@@ -577,7 +577,7 @@ static void who_was_refused_hears_of_space(void **state)
         taken += 1000;
     settle();
     assert_int_equal(k.spaces, 0);
-    struct journal_entry e = {.base = k.next_base++, .type = JOURNAL_META, .body = body_of(1, 100)};
+    struct journal_entry e = {.base = k.next_base++, .type = JOURNAL_COMMAND, .body = body_of(1, 100)};
     struct put p = {
         .group = {.entries = &e, .count = 1, .body_bytes = 100, .done = put_done, .owner = &p},
     };

@@ -7,6 +7,7 @@
 #include "store/blobs.h"
 #include "store/index.h"
 #include "store/producer.h"
+#include "store/state_format.h"
 #include "store/store.h"
 
 enum {
@@ -117,9 +118,9 @@ struct log {
     struct list state_link; /* in ss->states while it waits */
     bool damaged, deleted;
     bool renew_state; /* recovery changed something that only a state entry can hold */
-    char spill[48],
-        old_spill[48]; /* files of the newest spilled state and of the one it replaces; "": none */
-    uint32_t refs;     /* group entries and reads in flight; a deleted log is freed at zero */
+    char spill[STATE_NAME_BYTES], old_spill[STATE_NAME_BYTES]; /* files of the newest spilled state and of the
+                                                                  one it replaces; "": none */
+    uint32_t refs; /* group entries and reads in flight; a deleted log is freed at zero */
 };
 
 struct flush {
@@ -140,6 +141,50 @@ struct flush {
     int err;
 };
 
+/* ---- large states, in files of their own (spill.c) ------------------------------------------------------
+ */
+
+/* A file in states/ as the journal entry names it. */
+struct spill_file {
+    char name[STATE_NAME_BYTES]; /* "": none */
+    uint64_t len;
+    uint32_t crc;
+};
+
+/* One such file being written by the disk pool. */
+struct spill {
+    struct os_job job;
+    struct store_shard *ss;
+    struct spill_file file;
+    uint8_t *bytes;
+    int err;
+    void (*done)(struct spill *s); /* on the shard; frees nothing */
+    void *owner;
+};
+
+/* ---- command logs (command.c) ---------------------------------------------------------------------------
+ */
+
+/* Commands are numbered from 1 on; the snapshot replaces all up to the number it was taken at. */
+struct command_log {
+    uint64_t id;
+    struct store_shard *ss;
+    uint64_t seq;           /* of the last command appended */
+    uint64_t state_lsn;     /* of the newest durable snapshot; 0: none */
+    uint64_t state_seq;     /* number of the last command in it */
+    uint64_t unsaved_lsn;   /* of the oldest durable command that it does not cover; 0: none */
+    struct spill_file file; /* where it stands, if not in the journal */
+
+    enum { COMMANDS_IDLE, COMMANDS_SPILLING, COMMANDS_SPILLED, COMMANDS_JOURNALED } saving;
+    /* Of the snapshot on its way: */
+    uint64_t next_seq;
+    struct spill_file next_file;
+    uint64_t later_lsn;   /* of the oldest durable command that it does not cover; 0: none */
+    uint64_t retry_at_ns; /* the disk was full */
+    bool renew;           /* loss was accepted: a snapshot is to cover what is damaged */
+    struct list link;     /* in ss->command_logs */
+};
+
 /* ---- shard ----------------------------------------------------------------------------------------------
  */
 
@@ -154,6 +199,7 @@ struct store_shard {
     unsigned index;
     struct os_loop *loop;
     struct map logs; /* id -> struct log */
+    struct list command_logs;
 
     struct chunk_pool tail_pool, read_pool;
     struct chunk *tail_chunk; /* the one being filled; one reference */
@@ -178,6 +224,7 @@ struct store_shard {
     unsigned dirty_files, max_files;
     unsigned flushes;      /* in flight */
     unsigned reads;        /* cold reads in flight */
+    unsigned spills;       /* large states being written */
     atomic_bool disk_full; /* segments cannot be written for want of space */
     bool stopping, starved;
     bool renewed; /* states that recovery changed are saved */
@@ -206,9 +253,6 @@ struct store {
     bool closing;
     char *journal_dir;
     atomic_bool failed;
-    /* The metadata log, shard 0's: number of the last command appended, and of the last one durable. */
-    uint64_t meta_seq, meta_durable_seq, meta_state_lsn, meta_unsaved_lsn;
-    bool meta_saving;
     _Atomic uint64_t read_bytes, log_count;
     void (*on_commit)(void *arg, uint64_t ns, uint32_t groups, uint64_t bytes);
     void *on_commit_arg;
@@ -250,6 +294,32 @@ void pin_entry(struct log *l, uint64_t lsn); /* an entry of the log became durab
 void pin_tell(struct store_shard *ss);
 void pin_recycle(struct store_shard *ss); /* moves what the journal asked for out of it */
 
+/* command.c */
+struct command_log *command_log_get(struct store_shard *ss, uint64_t id); /* made if it is not there */
+void command_durable(struct store_shard *ss, const struct journal_entry *e, uint64_t lsn);
+uint64_t command_lowest(const struct store_shard *ss); /* of the journal; UINT64_MAX: nothing is needed */
+void command_recycle(struct store_shard *ss, uint64_t before);
+void command_renew(struct store_shard *ss);
+void command_fini(struct store_shard *ss);
+
+/* recover_commands.c */
+struct found_commands;
+void recover_command(struct map *found, const struct journal_replay_entry *e);
+int recover_commands_check(const struct store *st); /* ERR_UNSUPPORTED: nobody asked for some of them */
+void recover_commands_free(struct map *found);
+struct map *recover_commands_of(const struct store *st); /* recover.c: id -> struct found_commands */
+
+/* spill.c */
+bool spill_wanted(const struct store_shard *ss, size_t len); /* too large to stand in the journal */
+/* Writes `bytes`, which it takes, to states/LOG-RANDOM.suffix; durable when done() gets err 0. */
+void spill_start(struct store_shard *ss, uint64_t log_id, const char *suffix, uint8_t *bytes, size_t len,
+                 void (*done)(struct spill *s), void *owner);
+void spill_encode(const struct spill_file *f, uint64_t start, uint8_t ret[STATE_SPILL_BYTES]);
+int spill_decode(struct span body, struct spill_file *ret);
+/* The bytes, checked, on the heap; f->len of them. ERR_CORRUPT: missing or damaged. */
+int spill_read(struct store *st, const struct spill_file *f, uint8_t **ret_bytes);
+void spill_remove(struct store *st, const char name[STATE_NAME_BYTES]); /* in the background; "": nothing */
+
 /* recover.c */
 int recover_read(struct store *st);
 void recover_free(struct store *st);
@@ -279,7 +349,7 @@ void state_retry(struct store_shard *ss);
 /* A newer state is durable: the file of the one before can go. */
 void state_replaced(struct log *l);
 int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len,
-                       char ret_name[48]);
+                       char ret_name[STATE_NAME_BYTES]);
 
 /* flush.c */
 /* Writes the durable part of the tail to segments; sync: and a state entry. False: it cannot be done now. */
@@ -287,6 +357,8 @@ bool flush_start(struct log *l, bool sync);
 bool flush_run_now(struct log *l);           /* recovery: on this thread; false: failed */
 void flush_pressure(struct store_shard *ss); /* the tails are over their budget */
 void flush_os(struct store_shard *ss);       /* what this turn appended to LOG_OS logs */
+void disk_is_full(struct store_shard *ss);   /* publishers are refused until disk_is_fine() */
+void disk_is_fine(struct store_shard *ss);
 
 /* segment.c */
 struct segment *segment_new(struct log *l, uint64_t base);

@@ -1,4 +1,5 @@
-/* Pins: which part of the journal each log still needs, and emptying what the journal wants to recycle.
+/* Pins: which part of the journal each record log still needs (of command logs command.c knows), and emptying
+ * what the journal wants to recycle.
  *
  * A log needs the journal from its newest state entry, or from its oldest entry that the state does not
  * cover, whichever is older. Recycling flushes the logs that hold much there to their segments, and copies
@@ -38,19 +39,19 @@ void pin_entry(struct log *l, uint64_t lsn)
     pin_update(l);
 }
 
+static uint64_t first_pin(const struct store_shard *ss)
+{
+    return list_entry(ss->pins.next, struct log, pin_link)->pin_lsn;
+}
+
 /* The lowest lsn this shard needs. Groups in flight will get lsns above the last one completed. */
 static uint64_t lowest(const struct store_shard *ss)
 {
-    const struct store *st = ss->st;
-    uint64_t low = UINT64_MAX;
+    uint64_t low = command_lowest(ss);
     if (!list_empty(&ss->pins))
-        low = list_entry(ss->pins.next, struct log, pin_link)->pin_lsn;
+        low = first_pin(ss) < low ? first_pin(ss) : low;
     if (ss->groups_in_flight && ss->last_lsn < low)
         low = ss->last_lsn;
-    if (ss->index == 0 && st->meta_unsaved_lsn && st->meta_unsaved_lsn < low)
-        low = st->meta_unsaved_lsn;
-    if (ss->index == 0 && st->meta_state_lsn && st->meta_state_lsn < low)
-        low = st->meta_state_lsn;
     uint64_t asked = atomic_load(&ss->recycle_before);
     return low < asked ? low
                        : asked; /* never beyond what the journal itself named: later groups are ours too */
@@ -144,50 +145,15 @@ static bool leave(struct log *l, uint64_t before)
     return flush_start(l, true);
 }
 
-static void meta_save(struct store_shard *ss)
-{
-    struct store *st = ss->st;
-    if (st->meta_saving || st->meta_durable_seq != st->meta_seq)
-        return; /* a snapshot must not miss a command in flight */
-    struct chunk_pool pool;
-    struct outq q;
-    chunk_pool_init(&pool, "snapshot", 64 << 10, 0);
-    outq_init(&q, &pool);
-    st->ev.meta_snapshot(st->ev.arg, &q);
-    if (q.len == 0) { /* memory was gone; the next tick tries again */
-        outq_fini(&q);
-        chunk_pool_fini(&pool);
-        return;
-    }
-    uint8_t *bytes = mem_alloc(q.len);
-    size_t at = 0;
-    for (size_t i = 0; i < q.count; i++) {
-        memcpy(bytes + at, q.slices[q.first + i].ptr, q.slices[q.first + i].len);
-        at += q.slices[q.first + i].len;
-    }
-    outq_fini(&q);
-    chunk_pool_fini(&pool);
-    if (group_admit(ss, at, true) != 0) {
-        mem_free(bytes);
-        return;
-    }
-    struct journal_entry e = {.base = st->meta_seq, .type = JOURNAL_STATE, .body = span_of(bytes, at)};
-    st->meta_saving = true;
-    group_add(ss, &e);
-}
-
 void pin_recycle(struct store_shard *ss)
 {
-    struct store *st = ss->st;
     uint64_t before = atomic_load(&ss->recycle_before);
     unsigned budget = RECYCLE_PER_TURN;
     if (before != ss->recycling) {
         ss->recycling = before;
         ss->copied_bytes = 0;
     }
-    if (ss->index == 0 && ((st->meta_unsaved_lsn && st->meta_unsaved_lsn < before) ||
-                           (st->meta_state_lsn && st->meta_state_lsn < before)))
-        meta_save(ss);
+    command_recycle(ss, before);
     list_each_safe (it, tmp, &ss->pins) {
         struct log *l = list_entry(it, struct log, pin_link);
         if (l->pin_lsn >= before || budget-- == 0 || !leave(l, before))

@@ -1,9 +1,10 @@
 /* Recovery: what the journal and the state entries together say of each log.
  *
- * One pass over the journal collects, per log, its newest state and where its entries stand. Each log that
- * the metadata names is then rebuilt: state first, segments cut to the lengths it vouches for, entries above
- * on top. Copies carried forward may stand after newer entries, so entries are sorted by offset; doubles (a
- * copy and its original) are skipped; a gap or a damaged body quarantines the log. */
+ * One pass over the journal collects, per log, its newest state and where its entries stand (of command logs:
+ * recover_commands.c). Each log that the metadata names is then rebuilt: state first, segments cut to the
+ * lengths it vouches for, entries above on top. Copies carried forward may stand after newer entries, so
+ * entries are sorted by offset; doubles (a copy and its original) are skipped; a gap or a damaged body
+ * quarantines the log. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,20 +31,10 @@ struct found_log {
     uint64_t start, start_lsn; /* the furthest START entry, the oldest lsn that is above the state */
 };
 
-struct found_command {
-    uint64_t seq, lsn;
-    uint8_t *bytes;
-    uint32_t len;
-};
-
 struct recovery {
-    struct map logs; /* id -> struct found_log */
-    struct found_command *commands;
-    size_t command_count, command_cap;
-    uint8_t *snapshot;
-    size_t snapshot_len;
-    uint64_t snapshot_seq, snapshot_lsn;
-    bool has_snapshot, damaged_meta, ends_clean, any;
+    struct map logs;     /* id -> struct found_log */
+    struct map commands; /* id -> struct found_commands */
+    bool ends_clean, any;
     uint64_t entries;
 };
 
@@ -89,36 +80,14 @@ static void found_batch(struct found_log *f, const struct journal_replay_entry *
     f->entries[f->count++] = (struct found_entry){e->base, e->body_at, e->lsn, e->body_len, e->body_ok};
 }
 
-static void found_meta(struct recovery *rec, const struct journal_replay_entry *e)
-{
-    if (!e->body_ok) {
-        rec->damaged_meta = true;
-        return;
-    }
-    if (e->type == JOURNAL_STATE) {
-        mem_free(rec->snapshot);
-        rec->snapshot = copy(e->body);
-        rec->snapshot_len = e->body_len;
-        rec->snapshot_seq = e->base;
-        rec->snapshot_lsn = e->lsn;
-        rec->has_snapshot = true;
-        return;
-    }
-    if (rec->command_count == rec->command_cap) {
-        rec->command_cap = rec->command_cap ? rec->command_cap * 2 : 64;
-        rec->commands = mem_realloc(rec->commands, rec->command_cap * sizeof(*rec->commands));
-    }
-    rec->commands[rec->command_count++] = (struct found_command){e->base, e->lsn, copy(e->body), e->body_len};
-}
-
 static int collect(void *arg, const struct journal_replay_entry *e)
 {
     struct recovery *rec = arg;
     rec->any = true;
     rec->entries++;
     rec->ends_clean = e->type == JOURNAL_MARK && e->base == JOURNAL_MARK_STOPPED;
-    if (e->type == JOURNAL_META || (e->type == JOURNAL_STATE && e->log_id == 0)) {
-        found_meta(rec, e);
+    if (e->type == JOURNAL_COMMAND || (e->type == JOURNAL_STATE && store_is_command_log(e->log_id))) {
+        recover_command(&rec->commands, e);
     } else if (e->type == JOURNAL_STATE) {
         found_state(found(rec, e->log_id), e);
     } else if (e->type == JOURNAL_BATCH) {
@@ -137,6 +106,7 @@ int recover_read(struct store *st)
 {
     st->recovery = mem_zalloc(sizeof(*st->recovery));
     map_init(&st->recovery->logs);
+    map_init(&st->recovery->commands);
     uint64_t begun = os_mono_ns();
     int err = st->journal->ops->replay(st->journal, collect, st->recovery);
     st->unclean = st->recovery->any && !st->recovery->ends_clean;
@@ -159,42 +129,14 @@ void recover_free(struct store *st)
         mem_free(f);
     }
     map_fini(&rec->logs);
-    for (size_t i = 0; i < rec->command_count; i++)
-        mem_free(rec->commands[i].bytes);
-    mem_free(rec->commands);
-    mem_free(rec->snapshot);
+    recover_commands_free(&rec->commands);
     mem_free(rec);
     st->recovery = NULL;
 }
 
-/* ---- metadata ---- */
-
-int store_replay_meta(struct store *st, int (*restore)(void *arg, struct span snapshot),
-                      int (*apply)(void *arg, struct span command), void *arg)
+struct map *recover_commands_of(const struct store *st)
 {
-    struct recovery *rec = st->recovery;
-    int err = 0;
-    if (rec->damaged_meta) {
-        say_error("store", "the metadata log is damaged", "accepted=%s", st->opt.accept_loss ? "yes" : "no");
-        if (!st->opt.accept_loss)
-            return ERR_CORRUPT;
-    }
-    if (rec->has_snapshot) {
-        st->meta_seq = rec->snapshot_seq;
-        st->meta_state_lsn = rec->snapshot_lsn;
-        err = restore(arg, span_of(rec->snapshot, rec->snapshot_len));
-    }
-    for (size_t i = 0; !err && i < rec->command_count; i++) {
-        const struct found_command *c = &rec->commands[i];
-        if (c->seq <= st->meta_seq)
-            continue; /* the snapshot has it */
-        if (!st->meta_unsaved_lsn)
-            st->meta_unsaved_lsn = c->lsn;
-        st->meta_seq = c->seq;
-        err = apply(arg, span_of(c->bytes, c->len));
-    }
-    st->meta_durable_seq = st->meta_seq;
-    return err;
+    return &st->recovery->commands;
 }
 
 bool store_was_unclean(const struct store *st)
@@ -476,8 +418,13 @@ static int sweep_state(void *arg, const char *name, bool is_dir)
 {
     struct sweep *s = arg;
     uint64_t id = strtoull(name, NULL, 10);
-    struct log *l = store_log_get(&s->st->shards[store_shard_of(s->st, id)], id);
-    return is_dir || (l && strcmp(l->spill, name) == 0) ? 0 : unlink_in(s, name);
+    struct store_shard *ss = &s->st->shards[store_shard_of(s->st, id)];
+    const char *claimed = "";
+    if (store_is_command_log(id))
+        claimed = command_log_get(ss, id)->file.name;
+    else if (store_log_get(ss, id))
+        claimed = store_log_get(ss, id)->spill;
+    return is_dir || strcmp(claimed, name) == 0 ? 0 : unlink_in(s, name);
 }
 
 int recover_sweep(struct store *st)

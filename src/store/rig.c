@@ -38,7 +38,7 @@ static void on_failed(void *arg, int err, const char *what)
 }
 
 /* The snapshot: for each log that exists, id and durability. Commands have the same form. */
-static void on_snapshot(void *arg, struct outq *out)
+static void on_snapshot(void *arg, uint64_t log_id, struct outq *out)
 {
     struct rig *r = arg;
     for (int i = 0; i < RIG_MAX_LOGS; i++) {
@@ -138,7 +138,7 @@ int rig_open(struct rig *r)
         r->st = NULL;
         return err;
     }
-    err = store_replay_meta(r->st, apply, apply, r);
+    err = store_replay_commands(r->st, STORE_META_LOG, apply, apply, r);
     if (!err)
         err = recover_logs(r);
     for (unsigned i = 0; i < r->opt.shards; i++) {
@@ -229,7 +229,7 @@ int rig_create(struct rig *r, unsigned index, const struct log_config *cfg)
     le_put_u64(row, index + 1);
     le_put_u64(row + 8, cfg->durability);
     le_put_u64(row + 16, cfg->segment_bytes);
-    int err = store_meta_append(store_shard(r->st, 0), span_of(row, sizeof(row)));
+    int err = store_command_append(store_shard(r->st, 0), STORE_META_LOG, span_of(row, sizeof(row)));
     if (err)
         return err;
     l->id = index + 1;

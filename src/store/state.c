@@ -36,16 +36,13 @@
  *      8  u64  base offset
  *     16  i64  largest timestamp
  *
- * A state longer than 64 KiB stands in a file of its own, states/LOG-RANDOM.state, and the entry (flag
- * JOURNAL_SPILLED) holds: u64 log start, u64 length, u32 CRC-32C, then the name of the file. */
-#include <stdio.h>
-
-#include "base/crc32c.h"
+ * A state longer than 64 KiB stands in a file of its own, states/LOG-RANDOM.state (spill.c), and the entry
+ * (flag JOURNAL_SPILLED) holds: u64 log start, u64 length, u32 CRC-32C, then the name of the file, 48 bytes.
+ */
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/le.h"
 #include "store/log_impl.h"
-#include "store/state_format.h"
 
 /* ---- encode ---- */
 
@@ -178,29 +175,6 @@ int state_decode(struct log *l, struct span bytes, uint64_t *ret_as_of)
 
 /* ---- on its way to the journal ---- */
 
-struct spill {
-    struct os_job job;
-    struct log *log;
-    char name[48];
-    uint8_t *bytes;
-    size_t len;
-    int err;
-};
-
-static void spill_name(const char *name, char ret[STORE_PATH_BYTES])
-{
-    snprintf(ret, STORE_PATH_BYTES, "states/%s", name);
-}
-
-static void spill_run(struct os_job *job)
-{
-    struct spill *s = container_of(job, struct spill, job);
-    struct blobs *b = s->log->ss->st->blobs;
-    char name[STORE_PATH_BYTES];
-    spill_name(s->name, name);
-    s->err = b->ops->put(b, name, span_of(s->bytes, s->len));
-}
-
 /* Tries to put l->state into this turn's group; waits in ss->states if the journal has no room. */
 static void try_append(struct log *l)
 {
@@ -227,26 +201,21 @@ static void try_append(struct log *l)
     group_add(ss, &e);
 }
 
-static void spill_done(struct os_job *job)
+static void spilled(struct spill *s)
 {
-    struct spill *s = container_of(job, struct spill, job);
-    struct log *l = s->log;
+    struct log *l = s->owner;
     if (s->err && s->err != ERR_NO_SPACE) {
         store_fail(l->ss->st, s->err, "writing a log's state");
     } else if (s->err || l->deleted) {
         l->saving = false; /* the journal keeps what it has; recycling will ask again */
     } else {
         l->state_len = STATE_SPILL_BYTES;
-        l->state = mem_zalloc(STATE_SPILL_BYTES);
-        le_put_u64(l->state + 8, s->len);
-        le_put_u32(l->state + 16, crc32c(s->bytes, s->len));
+        l->state = mem_alloc(STATE_SPILL_BYTES);
+        spill_encode(&s->file, 0, l->state);
         memcpy(l->old_spill, l->spill, sizeof(l->spill));
-        memcpy(l->spill, s->name, sizeof(l->spill));
-        memcpy(l->state + 20, s->name, sizeof(s->name));
+        memcpy(l->spill, s->file.name, sizeof(l->spill));
         try_append(l);
     }
-    mem_free(s->bytes);
-    mem_free(s);
     log_unref(l);
 }
 
@@ -254,27 +223,16 @@ void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
 {
     l->saving = true;
     l->state_as_of = as_of;
-    uint64_t most =
-        journal_max_group_bytes(l->ss->st->journal) / 4; /* small journal files, in tests mostly */
-    if (len <= STATE_INLINE_BYTES && len <= most) {
-        memcpy(l->old_spill, l->spill, sizeof(l->spill));
-        l->spill[0] = 0;
-        l->state = state;
-        l->state_len = len;
-        try_append(l);
+    if (spill_wanted(l->ss, len)) {
+        l->refs++;
+        spill_start(l->ss, l->id, "state", state, len, spilled, l);
         return;
     }
-    struct spill *s = mem_zalloc(sizeof(*s));
-    s->log = l;
-    s->bytes = state;
-    s->len = len;
-    uint64_t random; /* no name is used twice, whatever the clocks do */
-    os_random(&random, sizeof(random));
-    snprintf(s->name, sizeof(s->name), "%llu-%016llx.state", (unsigned long long)l->id,
-             (unsigned long long)random);
-    s->job = (struct os_job){.run = spill_run, .done = spill_done, .home = l->ss->loop};
-    l->refs++;
-    os_pool_submit(l->ss->st->pool, &s->job);
+    memcpy(l->old_spill, l->spill, sizeof(l->spill));
+    l->spill[0] = 0;
+    l->state = state;
+    l->state_len = len;
+    try_append(l);
 }
 
 void state_retry(struct store_shard *ss)
@@ -289,51 +247,29 @@ void state_retry(struct store_shard *ss)
 
 void state_replaced(struct log *l)
 {
-    if (!l->old_spill[0])
-        return;
-    char path[STORE_PATH_BYTES];
-    spill_name(l->old_spill, path);
-    segment_unlink(l->ss->st, path, false);
+    spill_remove(l->ss->st, l->old_spill);
     l->old_spill[0] = 0;
 }
 
 void state_unlink(const struct log *l)
 {
-    char path[STORE_PATH_BYTES];
-    if (!l->spill[0])
-        return;
-    spill_name(l->spill, path);
-    segment_unlink(l->ss->st, path, false);
+    spill_remove(l->ss->st, l->spill);
 }
 
 int state_read_spilled(struct store *st, struct span body, uint8_t **ret_bytes, size_t *ret_len,
-                       char ret_name[48])
+                       char ret_name[STATE_NAME_BYTES])
 {
-    if (body.len != STATE_SPILL_BYTES || body.ptr[STATE_SPILL_BYTES - 1] != 0 ||
-        memchr(body.ptr + 20, '/', 48))
-        return ERR_CORRUPT;
-    uint64_t len = le_u64(body.ptr + 8), size;
-    char path[STORE_PATH_BYTES];
-    memcpy(ret_name, body.ptr + 20, 48);
-    spill_name(ret_name, path);
-    struct blobs *b = st->blobs;
-    int err = b->ops->size(b, path, &size);
+    struct spill_file file;
+    uint8_t *bytes;
+    int err = spill_decode(body, &file);
     if (err)
-        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
-    if (size != len || len < STATE_HEADER_BYTES)
-        return ERR_CORRUPT;
-    int file = b->ops->open(b, path, BLOB_READ);
-    if (file < 0)
-        return file;
-    uint8_t *bytes = mem_alloc(len);
-    int64_t n = b->ops->read(b, file, bytes, len, 0);
-    b->ops->close(b, file);
-    if (n != (int64_t)len || crc32c(bytes, len) != le_u32(body.ptr + 16)) {
-        mem_free(bytes);
-        return n < 0 ? (int)n : ERR_CORRUPT;
-    }
+        return err;
+    memcpy(ret_name, file.name, STATE_NAME_BYTES);
+    err = file.len < STATE_HEADER_BYTES ? ERR_CORRUPT : spill_read(st, &file, &bytes);
+    if (err)
+        return err;
     le_put_u64(bytes + STATE_START_AT, le_u64(body.ptr)); /* the start as of the entry */
     *ret_bytes = bytes;
-    *ret_len = len;
+    *ret_len = file.len;
     return 0;
 }

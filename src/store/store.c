@@ -3,7 +3,7 @@
  *   DIR/lock                     held while the broker runs
  *   DIR/journal/                 journal_file.c
  *   DIR/logs/LOG_ID/BASE.log     segments (segment.c), BASE.idx their indexes (index.c)
- *   DIR/states/                  states too large for the journal (state.c) */
+ *   DIR/states/                  states and snapshots too large for the journal (spill.c) */
 #include "store/store.h"
 
 #include <assert.h>
@@ -171,6 +171,7 @@ static void shard_init(struct store *st, unsigned index)
     map_init(&ss->logs);
     chunk_pool_init(&ss->tail_pool, "tail", TAIL_CHUNK_BYTES, TAIL_KEEP);
     chunk_pool_init(&ss->read_pool, "read", READ_CHUNK_BYTES, READ_KEEP);
+    list_init(&ss->command_logs);
     list_init(&ss->tails);
     list_init(&ss->pins);
     list_init(&ss->os_dirty);
@@ -262,14 +263,16 @@ static void write_mark(struct store *st, uint64_t what)
 
 int store_start(struct store *st, struct os_loop **loops)
 {
-    int err = recover_sweep(st);
-    recover_free(st);
+    int err = recover_commands_check(st);
     for (unsigned i = 0; i < st->opt.shards; i++) {
         st->shards[i].loop = loops[i];
         link_pins(&st->shards[i]);
     }
     if (!err)
         err = st->journal->ops->start(st->journal, loops[0]);
+    if (!err)
+        err = recover_sweep(st); /* now that what it goes by is durable */
+    recover_free(st);
     if (err)
         return err;
     st->started = true;
@@ -289,6 +292,7 @@ static void shard_fini(struct store_shard *ss)
         log_free(l);
     }
     map_fini(&ss->logs);
+    command_fini(ss);
     chunk_unref(ss->tail_chunk);
     chunk_pool_fini(&ss->tail_pool);
     chunk_pool_fini(&ss->read_pool);
@@ -318,23 +322,6 @@ void store_close(struct store *st)
     st->blobs->ops->free(st->blobs);
     mem_free(st->dir);
     mem_free(st);
-}
-
-/* ---- metadata ---- */
-
-int store_meta_append(struct store_shard *ss, struct span command)
-{
-    struct store *st = ss->st;
-    assert(ss->index == 0);
-    int err = group_admit(ss, command.len, true);
-    if (err)
-        return err;
-    uint8_t *bytes = mem_alloc(command.len);
-    memcpy(bytes, command.ptr, command.len);
-    struct journal_entry e = {
-        .base = ++st->meta_seq, .type = JOURNAL_META, .body = span_of(bytes, command.len)};
-    group_add(ss, &e);
-    return 0;
 }
 
 /* ---- the turn ---- */
@@ -393,6 +380,7 @@ static void renew_states(struct store_shard *ss)
 {
     size_t cursor = 0;
     ss->renewed = true;
+    command_renew(ss);
     for (struct log *l; (l = map_next(&ss->logs, &cursor));) {
         if (!l->renew_state)
             continue;
@@ -480,7 +468,7 @@ void store_shard_stop(struct store_shard *ss)
 /* LOG_OS logs are synced and their states saved; of the others the journal has everything. */
 bool store_shard_stopped(const struct store_shard *ss)
 {
-    if (!ss->stopping || ss->flushes || ss->groups_in_flight || ss->reads ||
+    if (!ss->stopping || ss->flushes || ss->groups_in_flight || ss->reads || ss->spills ||
         (ss->group && ss->group->g.count))
         return false;
     size_t cursor = 0;

@@ -9,6 +9,13 @@
 struct store;
 struct store_shard;
 
+/* Command logs: sequences of opaque commands that the core folds into a snapshot. The metadata are one, ids
+ * from STORE_COMMAND_LOGS on are others (id + n for a small n: each one costs a little at every recycling).
+ * Ids of record logs never get there. A command log lives on store_shard_of() its id. */
+enum { STORE_META_LOG = 0 };
+#define STORE_COMMAND_LOGS (1ull << 56)
+bool store_is_command_log(uint64_t id);
+
 struct store_options {
     const char *dir;
     unsigned shards;
@@ -28,8 +35,9 @@ struct store_events {
     void (*space)(void *arg, unsigned shard, int err);
     /* The store failed for good (any thread). */
     void (*failed)(void *arg, int err, const char *what);
-    /* Writes the whole metadata state: a snapshot for its state entry. Shard 0's thread. */
-    void (*meta_snapshot)(void *arg, struct outq *out);
+    /* Writes the whole state of a command log: all that was appended so far, durable or not, and never
+     * nothing. To write nothing means that there was no memory: it is tried again. */
+    void (*snapshot)(void *arg, uint64_t log_id, struct outq *out);
     void *arg;
 };
 
@@ -39,18 +47,21 @@ struct store_events {
  * the durable end; logged), ERR_IO, ERR_NO_SPACE. */
 int store_open(const struct store_options *opt, const struct store_events *ev, struct store **ret_store);
 
-/* Feeds the metadata state (if there is one) and then each later command, in order. */
-int store_replay_meta(struct store *st, int (*restore)(void *arg, struct span snapshot),
-                      int (*apply)(void *arg, struct span command), void *arg);
+/* Feeds a command log's snapshot (if there is one) and then each later command, in order; both are borrowed.
+ * The metadata first, then every other command log that this version knows, whether or not it was ever
+ * written to. ERR_CORRUPT: it is damaged (logged; not with accept_loss), or what the callbacks answered. */
+int store_replay_commands(struct store *st, uint64_t log_id, int (*restore)(void *arg, struct span snapshot),
+                          int (*apply)(void *arg, struct span command), void *arg);
 
 /* Recovers a log that the metadata names (or starts an empty one). The store owns the log. A log that is
  * damaged is returned all the same, quarantined. */
 int store_recover_log(struct store *st, uint64_t id, const struct log_config *cfg, struct log **ret_log);
 
-/* The end of recovery: removes what no log claims, makes the recovered tail durable, opens the journal. */
+/* The end of recovery: makes the recovered tail durable, opens the journal, removes what no log claims.
+ * ERR_UNSUPPORTED: there are commands of a log that was not replayed (logged). */
 int store_start(struct store *st, struct os_loop **loops);
 
-/* Was the last stop unclean? Known after store_replay_meta(). */
+/* Was the last stop unclean? Known after store_open(). */
 bool store_was_unclean(const struct store *st);
 
 /* After the loops have ended. clean: states were saved by store_shard_stop(). */
@@ -69,8 +80,10 @@ struct log *store_log_new(struct store_shard *ss, uint64_t id, const struct log_
 void store_log_delete(struct log *l);
 struct log *store_log_get(struct store_shard *ss, uint64_t id); /* NULL if absent */
 
-/* Metadata commands, shard 0. ERR_AGAIN, ERR_NO_SPACE. */
-int store_meta_append(struct store_shard *ss, struct span command);
+/* Appends to a command log, which must live on this shard; durable with the next store_wait(). Commands of
+ * the metadata may use the reserve that is kept for when the disk is full; others wait as publishers do.
+ * ERR_AGAIN (store_events.space tells when to try again), ERR_NO_SPACE, ERR_TOO_LARGE, ERR_IO. */
+int store_command_append(struct store_shard *ss, uint64_t log_id, struct span command);
 /* done() when all that this shard appended so far is durable. */
 void store_wait(struct store_shard *ss, struct store_wait *w);
 

@@ -218,7 +218,7 @@ static void go_on(struct run *r)
 {
     static const uint8_t body[] = "one more";
     static uint8_t again[FILE_BYTES];
-    struct journal_entry e = {.base = 99, .type = JOURNAL_META, .body = span_of(body, sizeof(body))};
+    struct journal_entry e = {.base = 99, .type = JOURNAL_COMMAND, .body = span_of(body, sizeof(body))};
     struct journal_group g = {
         .entries = &e, .count = 1, .body_bytes = sizeof(body), .done = group_done, .owner = r};
     if (r->entries && r->last.body_len <= FILE_BYTES)

@@ -149,7 +149,7 @@ static void failed(void *arg, int err, const char *what)
 {
 }
 
-static void snapshot(void *arg, struct outq *out)
+static void snapshot(void *arg, uint64_t log_id, struct outq *out)
 {
 }
 
