@@ -1,4 +1,5 @@
-"""Toolchains of the clients: Python environments and Java class paths, pinned, kept in .cache."""
+"""Toolchains of the clients: Python environments, Java class paths, Go programs and Node modules, pinned, kept in
+.cache."""
 
 import hashlib
 import os
@@ -87,3 +88,44 @@ def java_classpath(version):
         run(["javac", "-nowarn", "-Xlint:none", "-cp", os.path.join(libs, "*"), "-d", classes, *sources])
         write(stamp_file, digest)
     return os.pathsep.join([classes, os.path.join(libs, "*")])
+
+
+def sources_in(*parts, ending):
+    folder = os.path.join(HERE, *parts)
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(ending)]
+
+
+def go_program(modfile):
+    """The Go client program, built with the versions that go/MODFILE names."""
+    if not shutil.which("go"):
+        raise Missing("no go")
+    directory = os.path.join(CACHE, "go", modfile)
+    program = os.path.join(directory, "client")
+    texts = [read(path) for path in sources_in("go", ending=(".go", ".mod", ".sum"))]
+    fresh, stamp_file, digest = stamped(directory, modfile, *texts)
+    if not fresh:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+        run(["go", "build", "-mod=readonly", "-buildvcs=false", f"-modfile={modfile}", "-o", program, "."],
+            cwd=os.path.join(HERE, "go"), env=dict(os.environ, CGO_ENABLED="0"))
+        write(stamp_file, digest)
+    return program
+
+
+def node_modules():
+    """The folder with the packages that js/package-lock.json names."""
+    for tool in ("node", "npm"):
+        if not shutil.which(tool):
+            raise Missing(f"no {tool}")
+    directory = os.path.join(CACHE, "js")
+    manifests = ["package.json", "package-lock.json"]
+    texts = [read(os.path.join(HERE, "js", name)) for name in manifests]
+    fresh, stamp_file, digest = stamped(directory, *texts)
+    if not fresh:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+        for name, text in zip(manifests, texts):
+            write(os.path.join(directory, name), text)
+        run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=directory)
+        write(stamp_file, digest)
+    return os.path.join(directory, "node_modules")

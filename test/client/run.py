@@ -43,6 +43,15 @@ def java(version):
                     "-cp", envs.java_classpath(version), "colobus.client.Main"]
 
 
+def go(modfile):
+    return lambda: [envs.go_program(modfile)]
+
+
+def node(program):
+    return lambda: ["env", f"NODE_PATH={envs.node_modules()}", "KAFKAJS_NO_PARTITIONER_WARNING=1", "node",
+                    os.path.join(HERE, "js", program)]
+
+
 CLIENTS = {
     "raw": plain("raw.py"),
     "kcat": with_tool("kcat", "kcat.py"),
@@ -51,6 +60,8 @@ CLIENTS = {
     "confluent-kafka": in_venv("confluent-kafka", "confluent.py"),
     "java-3.9.1": java("3.9.1"),
     "java-4.1.1": java("4.1.1"),
+    "kafka-go-0.4.47": go("v0.4.47.mod"),
+    "kafka-go-0.4.50": go("go.mod"),
 }
 
 

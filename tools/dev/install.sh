@@ -11,7 +11,8 @@ packages_for() {
         ;;
     test)
         echo clang:clang libclang-rt-14-dev clang-format:clang-format kcat:kcat librdkafka-dev \
-            strace:strace javac:default-jdk-headless mvn:maven python3-venv
+            strace:strace javac:default-jdk-headless mvn:maven python3-venv \
+            go:golang-go node:nodejs npm:npm
         ;;
     fmt) echo clang-format:clang-format ;;
     coverage) echo gcovr:gcovr ;;
