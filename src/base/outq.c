@@ -111,6 +111,15 @@ size_t outq_peek(const struct outq *q, struct span *ret_spans, size_t max)
     return n;
 }
 
+void outq_copy_to(const struct outq *q, uint8_t *ret)
+{
+    for (size_t i = 0; i < q->count; i++) {
+        const struct slice *s = &q->slices[q->first + i];
+        memcpy(ret, s->ptr, s->len);
+        ret += s->len;
+    }
+}
+
 void outq_consume(struct outq *q, size_t len)
 {
     assert(len <= q->len);

@@ -45,6 +45,8 @@ void outq_move(struct outq *to, struct outq *from);
 
 /* The first slices as spans, for a vectored write: returns how many were filled in. */
 size_t outq_peek(const struct outq *q, struct span *ret_spans, size_t max);
+/* Copies all that waits to `ret`, which has room for q->len bytes. */
+void outq_copy_to(const struct outq *q, uint8_t *ret);
 /* Drops `len` bytes from the front, len <= q->len. */
 void outq_consume(struct outq *q, size_t len);
 

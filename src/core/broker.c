@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/say.h"
+#include "core/group.h"
 #include "core/op_impl.h"
 #include "core/topic_table.h"
 
@@ -43,8 +44,11 @@ static void on_failed(void *arg, int err, const char *what)
 static void on_snapshot(void *arg, uint64_t log_id, struct outq *out)
 {
     struct broker *b = arg;
-    assert(log_id == STORE_META_LOG);
-    meta_snapshot(b->meta, out);
+    if (log_id == STORE_META_LOG)
+        meta_snapshot(b->meta, out);
+    else
+        groups_snapshot(&b->shards[store_shard_of(b->store, log_id)], (unsigned)(log_id - STORE_COMMAND_LOGS),
+                        out);
 }
 
 static void on_commit(void *arg, uint64_t ns, uint32_t groups, uint64_t bytes)
@@ -189,6 +193,29 @@ static void note_epochs(struct shard *replica)
     }
 }
 
+static int replay_group_command(void *arg, struct span command)
+{
+    return groups_replay(arg, command);
+}
+
+static int replay_group_snapshot(void *arg, struct span snapshot)
+{
+    return groups_restore(arg, snapshot);
+}
+
+static int recover_groups(struct broker *b)
+{
+    int err = 0;
+    for (unsigned i = 0; i < GROUP_LOGS && !err; i++) {
+        uint64_t log = STORE_COMMAND_LOGS + i;
+        struct shard *s = &b->shards[store_shard_of(b->store, log)];
+        err = store_replay_commands(b->store, log, replay_group_snapshot, replay_group_command, s);
+        if (err)
+            say_error("broker", "the consumer groups cannot be read", "log=%u error=%s", i, err_name(err));
+    }
+    return err;
+}
+
 static int recover(struct broker *b)
 {
     for (unsigned i = 0; i < b->shard_count; i++)
@@ -198,13 +225,18 @@ static int recover(struct broker *b)
         say_error("broker", "the metadata cannot be read", "error=%s", err_name(err));
         return err;
     }
-    err = recover_logs(b);
+    err = recover_groups(b);
+    if (!err)
+        err = recover_logs(b);
     if (err)
         return err;
     for (unsigned i = 0; i < b->shard_count; i++)
         note_epochs(&b->shards[i]);
     store_on_commit(b->store, on_commit, b);
-    return store_start(b->store, b->loops);
+    err = store_start(b->store, b->loops);
+    for (unsigned i = 0; i < b->shard_count && !err; i++)
+        groups_start(&b->shards[i]);
+    return err;
 }
 
 static void seed_hashes(void)
@@ -318,6 +350,7 @@ static void bring_home(struct broker *b)
             s->stopping = s->saving = true;
             n += msg_run_inbox(s);
             shard_space(s, ERR_STOPPING);
+            groups_stop(s);
             partition_wake_all(s);
             read_serve_woken(s);
             for (struct msg *m; (m = msg_pop(&s->done)); n++) {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/say.h"
 #include "core/broker.h"
+#include "core/group.h"
 #include "core/op_impl.h"
 
 enum { SAVE_TIMEOUT_MS = 30000, CUT_TIMEOUT_MS = 1000 };
@@ -34,6 +35,7 @@ static void do_stop(struct shard *s, struct msg *m)
     (void)m;
     s->stopping = true;
     partition_wake_all(s); /* reads that wait answer with what there is */
+    groups_stop(s);
     if (s->hooks)
         s->hooks->stop(s);
 }

@@ -125,12 +125,8 @@ static int append(struct meta *m, struct meta_change *ch)
     int err = w.err;
     if (!err) {
         uint8_t *bytes = arena_alloc(&ch->arena, q.len);
-        size_t at = 0;
-        for (size_t i = 0; i < q.count; i++) {
-            memcpy(bytes + at, q.slices[q.first + i].ptr, q.slices[q.first + i].len);
-            at += q.slices[q.first + i].len;
-        }
-        err = store_command_append(m->shard->store, STORE_META_LOG, span_of(bytes, at));
+        outq_copy_to(&q, bytes);
+        err = store_command_append(m->shard->store, STORE_META_LOG, span_of(bytes, q.len));
     }
     outq_fini(&q);
     return err;

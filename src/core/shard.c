@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "core/broker.h"
 #include "core/conn.h"
+#include "core/group.h"
 #include "core/op.h"
 #include "core/op_impl.h"
 #include "core/partition.h"
@@ -192,10 +193,12 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
     s->metrics = metrics_shard_new(b->metrics);
     s->loop = os_loop_new(shard_turn, s);
     sample_time(s);
+    groups_init(s);
 }
 
 void shard_fini(struct shard *s)
 {
+    groups_fini(s);
     topic_table_fini(s);
     partition_table_fini(s);
     map_fini(&s->topics_by_name);

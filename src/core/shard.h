@@ -50,6 +50,7 @@ struct shard {
     struct compressor *compressor;           /* scratch of this shard */
     struct map topics_by_name, topics_by_id; /* struct topic: this shard's replica */
     struct map partitions;                   /* log id -> struct partition, those that live here */
+    struct groups *groups;                   /* those that live here, of group_table.c */
     struct metrics_shard *metrics;
 
     struct msg_queue done; /* operations that came home: complete() in the completions phase */

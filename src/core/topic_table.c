@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/broker.h"
+#include "core/group.h"
 #include "core/partition.h"
 #include "core/shard.h"
 
@@ -77,6 +78,7 @@ static int apply_delete(struct shard *s, const struct meta_command *c, bool with
     for (uint32_t i = 0; with_logs && i < t->partition_count; i++)
         if (t->partitions[i].shard == s->index)
             partition_delete(s, t->partitions[i].log_id);
+    groups_topic_gone(s, &t->id);
     map_del(&s->topics_by_id, id_key(&t->id));
     map_del(&s->topics_by_name, span_of(t->name, t->name_len));
     list_add_tail(&s->graveyard, &container_of(t, struct topic_node, topic)->link);
