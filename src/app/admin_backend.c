@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "base/say.h"
 #include "core/broker.h"
 #include "core/op.h"
 #include "core/partition.h"
@@ -123,12 +122,11 @@ struct configs {
 
 enum { MAX_CONFIGS = 64 };
 
-static void put_config(void *arg, const char *name, const char *value, bool is_default, int kafka_type)
+static void put_config(void *arg, const struct topic_setting *s)
 {
     struct configs *c = arg;
-    (void)kafka_type;
     assert(c->count < MAX_CONFIGS);
-    c->items[c->count++] = (struct admin_config){span_str(name), span_str(value), is_default};
+    c->items[c->count++] = (struct admin_config){span_str(s->name), span_str(s->value), !s->is_set};
 }
 
 static void fail(struct admin_call *call, int err)
@@ -172,16 +170,10 @@ static int set_configs(struct admin_call *call, struct topic_config *c)
 {
     for (size_t i = 0; i < call->config_count; i++) {
         const struct admin_config *in = &call->configs[i];
-        int err = topic_config_set(c, in->name, in->value, &call->arena, &call->reason);
-        if (err == ERR_NOT_FOUND) {
-            char shown[SAY_QUOTE_BYTES];
-            call->reason =
-                arena_printf(&call->arena, "there is no topic setting %s", say_quote(in->name, shown));
-        }
-        if (err)
+        if (topic_config_set(c, in->name, in->value, &call->arena, &call->reason))
             return ERR_BAD_CONFIG;
     }
-    return 0;
+    return topic_config_check(c, &call->arena, &call->reason);
 }
 
 static void create(struct admin_call *call)

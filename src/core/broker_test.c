@@ -137,6 +137,37 @@ static int grow(const char *name, int32_t partitions)
     return err;
 }
 
+static int alter(const char *topic, const char *name, const char *value, bool validate_only)
+{
+    int err;
+    struct op_topic_alter *t = op_new_internal(last_shard(), sizeof(*t), completed, &err);
+    struct topic_alter_item *it = arena_alloc(&t->arena, sizeof(*it));
+    *it = value ? (struct topic_alter_item){TOPIC_ALTER_SET, span_str(name), span_str(value)}
+                : (struct topic_alter_item){TOPIC_ALTER_DELETE, span_str(name), SPAN_NULL};
+    t->name = span_str(topic);
+    t->items = it;
+    t->count = 1;
+    t->validate_only = validate_only;
+    pending++;
+    op_topic_alter_submit(t);
+    wait_all();
+    assert_int_equal(err == ERR_BAD_CONFIG, t->ret_reason != NULL);
+    op_topic_alter_free(t);
+    return err;
+}
+
+/* As every shard has it. */
+static int64_t setting_of(const char *topic, enum topic_config_id id)
+{
+    const struct topic *t = topic_table_find(&broker->shards[0], span_str(topic));
+    int64_t v = topic_config_number(&t->config, id);
+    for (unsigned i = 1; i < broker->shard_count; i++) {
+        t = topic_table_find(&broker->shards[i], span_str(topic));
+        assert_int_equal(topic_config_number(&t->config, id), v);
+    }
+    return v;
+}
+
 static int64_t producer_id(void)
 {
     int err;
@@ -285,6 +316,56 @@ static void a_snapshot_taken_amid_a_round_holds_the_round_too(void **state)
     stop();
 }
 
+/* ---- settings ------------------------------------------------------------------------------------------ */
+
+static void settings_change_on_every_shard_and_survive_a_crash(void **state)
+{
+    start(state);
+    assert_int_equal(create("a", 5), 0);
+    assert_int_equal(alter("a", "retention.ms", "1000", false), 0);
+    assert_int_equal(alter("a", "flush.ms", "2000", false), 0);
+    assert_int_equal(alter("a", "cleanup.policy", "compact", false), 0);
+    assert_int_equal(alter("a", "retention.ms", NULL, false), 0);
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(setting_of("a", TOPIC_CONFIG_RETENTION_MS), 604800000);
+        assert_int_equal(setting_of("a", TOPIC_CONFIG_FLUSH_MS), 2000);
+        assert_int_equal(setting_of("a", TOPIC_CONFIG_CLEANUP), 2);
+        for (unsigned i = 0; i < broker->shard_count; i++)
+            assert_true(topic_table_find(&broker->shards[i], span_str("a"))->policy.compacted);
+        assert_int_equal(partitions_of("a"), 5);
+        crash();
+    }
+    stop();
+}
+
+static void a_refused_or_tried_change_changes_nothing(void **state)
+{
+    start(state);
+    assert_int_equal(create("a", 2), 0);
+    assert_int_equal(alter("a", "retention.ms", "soon", false), ERR_BAD_CONFIG);
+    assert_int_equal(alter("a", "durability", "os", false), ERR_BAD_CONFIG);
+    assert_int_equal(alter("b", "retention.ms", "5", false), ERR_NOT_FOUND);
+    assert_int_equal(alter("a", "retention.ms", "5", true), 0);
+    assert_int_equal(alter("a", "flush.ms", "5", true), 0);
+    assert_int_equal(setting_of("a", TOPIC_CONFIG_RETENTION_MS), 604800000);
+    assert_int_equal(setting_of("a", TOPIC_CONFIG_FLUSH_MS), INT64_MAX);
+    stop();
+}
+
+static void a_snapshot_holds_changed_settings(void **state)
+{
+    start(state);
+    struct outq q;
+    outq_init(&q, &broker->shards[0].output_pool);
+    assert_int_equal(create("a", 2), 0);
+    assert_int_equal(alter("a", "segment.jitter.ms", "77", false), 0);
+    meta_snapshot(broker->meta, &q);
+    assert_int_equal(replay_snapshot(broker, &q), 0);
+    assert_int_equal(setting_of("a", TOPIC_CONFIG_SEGMENT_JITTER), 77);
+    outq_fini(&q);
+    stop();
+}
+
 /* ---- messages ------------------------------------------------------------------------------------------ */
 
 enum { MESSAGES = 500 };
@@ -363,6 +444,9 @@ int main(void)
         BOTH(of_two_creations_at_once_one_finds_the_other),
         BOTH(what_cannot_be_is_refused),
         BOTH(a_snapshot_taken_amid_a_round_holds_the_round_too),
+        BOTH(settings_change_on_every_shard_and_survive_a_crash),
+        BOTH(a_refused_or_tried_change_changes_nothing),
+        BOTH(a_snapshot_holds_changed_settings),
         BOTH(messages_arrive_in_the_order_of_each_sender),
         BOTH(a_message_to_oneself_is_run_in_a_later_turn),
     };

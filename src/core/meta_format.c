@@ -2,13 +2,13 @@
  *
  *   command    u8 type, u8 version (0), fields:
  *     1 cluster        16 bytes id
- *     2 topic create   16 bytes topic id, u32 vhost, u16 length and bytes of the name,
- *                      u16 count of settings, each {u16 tag, i64 value}   tags: topic_config.def
- *                      runs
+ *     2 topic create   16 bytes topic id, u32 vhost, u16 length and bytes of the name, settings, runs
  *     3 topic delete   16 bytes topic id
  *     4 topic grow     16 bytes topic id, u32 first partition, runs
  *     5 producer ids   u64 next
  *     6 log ids        u64 next
+ *     7 topic config   16 bytes topic id, settings; they replace all that the topic had
+ *   settings   u16 count, each {u16 tag, i64 value}; tags and values: topic_config.def
  *   runs       u32 count, each {u64 first log id, u32 partitions}
  *   snapshot   "CLBM", u8 version (0), then each command after its u32 length, to the end
  *
@@ -77,6 +77,10 @@ void meta_write(struct writer *w, const struct meta_command *c)
     case META_LOG_IDS:
         write_i64(w, (int64_t)c->next);
         break;
+    case META_TOPIC_CONFIG:
+        write_bytes(w, span_of(c->topic.bytes, sizeof(c->topic.bytes)));
+        write_config(w, &c->config);
+        break;
     }
 }
 
@@ -112,7 +116,7 @@ static void read_config(struct reader *r, struct topic_config *ret)
     for (uint16_t i = 0; i < count && !r->err; i++) {
         uint16_t tag = read_u16(r);
         int64_t value = read_i64(r);
-        if (!r->err && topic_config_set_number(ret, (enum topic_config_id)tag, value))
+        if (!r->err && topic_config_set_number(ret, (enum topic_config_id)tag, value, r->arena))
             reader_fail(r, ERR_INVALID, "a topic's setting");
     }
 }
@@ -180,6 +184,10 @@ static void read_fields(struct reader *r, struct meta_command *ret)
         ret->next = (uint64_t)read_i64(r);
         if (ret->next > INT64_MAX)
             reader_fail(r, ERR_INVALID, "an id");
+        break;
+    case META_TOPIC_CONFIG:
+        read_topic_id(r, &ret->topic);
+        read_config(r, &ret->config);
         break;
     default:
         reader_fail(r, ERR_INVALID, "an unknown command");

@@ -13,6 +13,7 @@ enum meta_type {
     META_TOPIC_GROW = 4,   /* more partitions */
     META_PRODUCER_IDS = 5, /* ids below `next` may have been given out */
     META_LOG_IDS = 6,      /* log ids below `next` were used, also by what is deleted */
+    META_TOPIC_CONFIG = 7, /* the topic's settings, all of them */
 };
 
 enum { META_MAX_PARTITIONS = 1 << 20 };
@@ -30,7 +31,7 @@ struct meta_command {
     struct topic_id topic;      /* TOPIC_*; of CREATE never all zero */
     uint32_t vhost;             /* CREATE */
     struct span name;           /* CREATE; a valid topic name */
-    struct topic_config config; /* CREATE */
+    struct topic_config config; /* CREATE, CONFIG */
     uint32_t partitions;        /* CREATE, GROW: sum of the runs */
     uint32_t first_partition;   /* GROW: of the runs */
     uint32_t run_count;
@@ -39,8 +40,8 @@ struct meta_command {
 };
 
 void meta_write(struct writer *w, const struct meta_command *c);
-/* The whole of `bytes` must be one command. Runs lie in the arena, the name in `bytes`. ERR_CORRUPT: not a
- * command that this version could have written. */
+/* The whole of `bytes` must be one command. Runs and rare settings lie in the arena, the name in `bytes`.
+ * ERR_CORRUPT: not a command that this version could have written. */
 int meta_read(struct span bytes, struct arena *a, struct meta_command *ret);
 
 /* A snapshot is the commands that make the state, one after the other. */

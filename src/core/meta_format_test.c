@@ -1,4 +1,4 @@
-/* Metadata commands and topic settings: what is written is read back, and nothing else is taken. */
+/* Metadata commands: what is written is read back, and nothing else is taken. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -64,8 +64,10 @@ static struct meta_command sample(void)
                              .runs = runs,
                              .partitions = 5};
     topic_config_default(&c.config);
-    assert_int_equal(topic_config_set_number(&c.config, TOPIC_CONFIG_RETENTION_MS, -1), 0);
-    assert_int_equal(topic_config_set_number(&c.config, TOPIC_CONFIG_CODEC, CODEC_ZSTD), 0);
+    assert_int_equal(topic_config_set_number(&c.config, TOPIC_CONFIG_RETENTION_MS, -1, &arena), 0);
+    assert_int_equal(topic_config_set_number(&c.config, TOPIC_CONFIG_CODEC, CODEC_ZSTD, &arena), 0);
+    assert_int_equal(topic_config_set_number(&c.config, TOPIC_CONFIG_MIN_DIRTY_RATIO, 10000, &arena), 0);
+    assert_int_equal(topic_config_set_number(&c.config, TOPIC_CONFIG_ZSTD_LEVEL, -7, &arena), 0);
     return c;
 }
 
@@ -81,6 +83,8 @@ static void a_created_topic_is_read_back(void **state)
     assert_int_equal(out.config.set, in.config.set);
     assert_int_equal(out.config.retention_ms, -1);
     assert_int_equal(out.config.codec, CODEC_ZSTD);
+    assert_int_equal(topic_config_number(&out.config, TOPIC_CONFIG_MIN_DIRTY_RATIO), 10000);
+    assert_int_equal(topic_config_number(&out.config, TOPIC_CONFIG_ZSTD_LEVEL), -7);
 }
 
 static void the_other_commands_are_read_back(void **state)
@@ -97,6 +101,43 @@ static void the_other_commands_are_read_back(void **state)
     in = (struct meta_command){.type = META_CLUSTER, .cluster_id = {5, 6}};
     assert_int_equal(meta_read(encode(&in), &arena, &out), 0);
     assert_memory_equal(out.cluster_id, in.cluster_id, 16);
+}
+
+static void new_settings_of_a_topic_are_read_back(void **state)
+{
+    struct meta_command in = sample(), out;
+    in.type = META_TOPIC_CONFIG;
+    struct span bytes = encode(&in);
+    assert_int_equal(bytes.len, 2 + 16 + 2 + 4 * 10); /* no name, no runs */
+    assert_int_equal(meta_read(bytes, &arena, &out), 0);
+    assert_int_equal(out.type, META_TOPIC_CONFIG);
+    assert_memory_equal(&out.topic, &in.topic, sizeof(in.topic));
+    assert_int_equal(out.config.set, in.config.set);
+    assert_int_equal(out.config.rare_count, 2);
+    assert_int_equal(topic_config_number(&out.config, TOPIC_CONFIG_ZSTD_LEVEL), -7);
+    for (size_t n = 0; n < bytes.len; n++)
+        assert_int_equal(meta_read(span_of(bytes.ptr, n), &arena, &out), ERR_CORRUPT);
+    in.topic = (struct topic_id){{0}};
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+}
+
+static void a_setting_unknown_or_out_of_range_is_refused(void **state)
+{
+    struct meta_command in = {.type = META_TOPIC_CONFIG, .topic = {{1}}}, out;
+    topic_config_default(&in.config);
+    assert_int_equal(topic_config_set_number(&in.config, TOPIC_CONFIG_PREALLOCATE, 1, &arena), 0);
+    struct span bytes = encode(&in);
+    uint8_t *tag = (uint8_t *)bytes.ptr + 2 + 16 + 2, *value = tag + 2;
+    assert_int_equal(meta_read(bytes, &arena, &out), 0);
+    value[7] = 2; /* a boolean */
+    assert_int_equal(meta_read(bytes, &arena, &out), ERR_CORRUPT);
+    value[7] = 1;
+    tag[1] = 63;
+    assert_int_equal(meta_read(bytes, &arena, &out), ERR_CORRUPT);
+    tag[1] = 0;
+    assert_int_equal(meta_read(bytes, &arena, &out), ERR_CORRUPT);
+    tag[0] = 0x80; /* a tag beyond the bits */
+    assert_int_equal(meta_read(bytes, &arena, &out), ERR_CORRUPT);
 }
 
 static void a_command_cut_anywhere_is_refused(void **state)
@@ -153,101 +194,17 @@ static void a_snapshot_is_its_commands(void **state)
     assert_int_equal(meta_snapshot_read(span_of(all.ptr + 1, all.len - 1), see, NULL), ERR_CORRUPT);
 }
 
-/* ---- topic settings ----------------------------------------------------------------------------------- */
-
-static int set(struct topic_config *c, const char *name, const char *value)
-{
-    const char *reason = NULL;
-    int err = topic_config_set(c, span_str(name), span_str(value), &arena, &reason);
-    if (err == ERR_BAD_CONFIG)
-        assert_non_null(reason);
-    return err;
-}
-
-static void settings_are_taken_by_kafkas_names(void **state)
-{
-    struct topic_config c;
-    topic_config_default(&c);
-    assert_int_equal(set(&c, "cleanup.policy", "compact,delete"), 0);
-    assert_int_equal(set(&c, "compression.type", "uncompressed"), 0);
-    assert_int_equal(set(&c, "message.timestamp.type", "LogAppendTime"), 0);
-    assert_int_equal(set(&c, "durability", "os"), 0);
-    assert_true(c.compact && c.delete_old && c.append_time);
-    assert_int_equal(c.codec, CODEC_NONE);
-    assert_int_equal(c.durability, LOG_OS);
-}
-
-static void a_bad_setting_is_refused_with_its_reason(void **state)
-{
-    struct topic_config c;
-    topic_config_default(&c);
-    assert_int_equal(set(&c, "no.such.name", "1"), ERR_NOT_FOUND);
-    assert_int_equal(set(&c, "retention.ms", "soon"), ERR_BAD_CONFIG);
-    assert_int_equal(set(&c, "retention.ms", ""), ERR_BAD_CONFIG);
-    assert_int_equal(set(&c, "segment.bytes", "1"), ERR_BAD_CONFIG);
-    assert_int_equal(set(&c, "compression.type", "rar"), ERR_BAD_CONFIG);
-    assert_int_equal(c.set, 0);
-}
-
-static void count_row(void *arg, const char *name, const char *value, bool is_default, int kafka_type)
-{
-    struct topic_config c;
-    topic_config_default(&c);
-    assert_int_equal(set(&c, name, value), 0); /* what is shown can be set */
-    *(int *)arg += is_default;
-}
-
-static void every_setting_shown_can_be_set(void **state)
-{
-    struct topic_config c;
-    int defaults = 0;
-    topic_config_default(&c);
-    assert_int_equal(set(&c, "retention.bytes", "-1"), 0);
-    topic_config_each(&c, &arena, count_row, &defaults);
-    int rows = 0;
-#define TOPIC_CONFIG(tag, id, name, type) rows++;
-#include "core/topic_config.def"
-#undef TOPIC_CONFIG
-    assert_int_equal(defaults, rows - 1); /* all but the one that was set */
-}
-
-static void what_a_topic_does_not_set_follows_the_broker(void **state)
-{
-    struct config cfg;
-    struct config_error why;
-    struct topic_config c;
-    config_init(&cfg);
-    topic_config_init(&cfg);
-    topic_config_default(&c);
-    assert_int_equal(c.retention_ms, 604800000); /* Kafka's defaults */
-    assert_int_equal(c.retention_bytes, -1);
-    assert_int_equal(c.segment_ms, 604800000);
-    assert_int_equal(config_set(&cfg, "retention.time", "unlimited", CONFIG_FILE, &why), 0);
-    assert_int_equal(config_set(&cfg, "retention.bytes", "1GiB", CONFIG_FILE, &why), 0);
-    assert_int_equal(config_set(&cfg, "segment.max-age", "1h", CONFIG_FILE, &why), 0);
-    topic_config_init(&cfg);
-    topic_config_default(&c);
-    assert_int_equal(c.retention_ms, -1);
-    assert_int_equal(c.retention_bytes, 1 << 30);
-    assert_int_equal(c.segment_ms, 3600000);
-    assert_int_equal(set(&c, "segment.ms", "0"), ERR_BAD_CONFIG);
-    assert_int_equal(set(&c, "segment.ms", "60000"), 0);
-    assert_int_equal(c.segment_ms, 60000);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_created_topic_is_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(the_other_commands_are_read_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(new_settings_of_a_topic_are_read_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_setting_unknown_or_out_of_range_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_command_cut_anywhere_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_after_a_command_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_name_or_an_id_of_zero_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_its_commands, setup, teardown),
-        cmocka_unit_test_setup_teardown(settings_are_taken_by_kafkas_names, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_bad_setting_is_refused_with_its_reason, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_setting_shown_can_be_set, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_a_topic_does_not_set_follows_the_broker, setup, teardown),
     };
     return cmocka_run_group_tests_name("core_meta_format", tests, NULL, NULL);
 }

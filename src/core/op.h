@@ -155,6 +155,21 @@ struct op_epochs {
 void op_epochs_submit(struct op_epochs *e);
 void op_epochs_free(struct op_epochs *e);
 
+struct size_item {
+    uint64_t log_id;
+    uint32_t tag;
+    int err;
+    uint64_t bytes; /* of all records stored */
+};
+struct op_sizes {
+    struct op op;
+    unsigned shard;
+    uint32_t count;
+    struct size_item *items; /* from mem_alloc; freed by op_sizes_free() */
+};
+void op_sizes_submit(struct op_sizes *o);
+void op_sizes_free(struct op_sizes *o);
+
 struct trim_item {
     uint64_t log_id;
     int64_t before; /* -1: the high watermark */
@@ -182,9 +197,9 @@ void op_trim_free(struct op_trim *t);
 
 struct op_topic_create {
     struct op op;
-    struct span name;   /* in the operation's arena */
-    int32_t partitions; /* -1: the default */
-    struct topic_config config;
+    struct span name;           /* in the operation's arena */
+    int32_t partitions;         /* -1: the default */
+    struct topic_config config; /* its rare settings as long as the operation */
     bool validate_only;
     struct topic_id id; /* out */
     uint32_t ret_partitions;
@@ -211,6 +226,19 @@ struct op_topic_grow {
 };
 void op_topic_grow_submit(struct op_topic_grow *t);
 void op_topic_grow_free(struct op_topic_grow *t);
+
+struct op_topic_alter {
+    struct op op;
+    struct span name;
+    const struct topic_alter_item *items; /* like the name and its spans in the operation's arena */
+    uint32_t count;
+    bool replace; /* see topic_config_alter() */
+    bool validate_only;
+    const char *ret_reason; /* of ERR_BAD_CONFIG: in the arena */
+    struct arena arena;
+};
+void op_topic_alter_submit(struct op_topic_alter *t);
+void op_topic_alter_free(struct op_topic_alter *t);
 
 /* A new producer id (never given out before, durable in blocks). */
 struct op_producer_id {

@@ -1,4 +1,5 @@
-/* Creating, deleting and growing topics: validated on shard 0 against its topics, see core/meta.h. */
+/* Creating, deleting, growing and configuring topics: validated on shard 0 against its topics, see
+ * core/meta.h. */
 #include <assert.h>
 
 #include "base/err.h"
@@ -90,11 +91,9 @@ static int prepare_create(struct meta *m, struct meta_change *ch)
         return META_NOTHING;
     make_id(m, &t->id);
     ch->name = keep(ch, t->name);
-    ch->command = (struct meta_command){.type = META_TOPIC_CREATE,
-                                        .topic = t->id,
-                                        .vhost = t->op.actor.vhost->id,
-                                        .name = ch->name,
-                                        .config = t->config};
+    ch->command = (struct meta_command){
+        .type = META_TOPIC_CREATE, .topic = t->id, .vhost = t->op.actor.vhost->id, .name = ch->name};
+    topic_config_copy(&ch->command.config, &t->config, &ch->arena);
     one_run(m, ch, count);
     return META_APPEND;
 }
@@ -196,6 +195,51 @@ void op_topic_grow_submit(struct op_topic_grow *t)
 }
 
 void op_topic_grow_free(struct op_topic_grow *t)
+{
+    if (!t)
+        return;
+    arena_fini(&t->arena);
+    op_free(t);
+}
+
+/* ---- alter --------------------------------------------------------------------------------------------- */
+
+static int prepare_alter(struct meta *m, struct meta_change *ch)
+{
+    struct op_topic_alter *t = container_of(ch->op, struct op_topic_alter, op);
+    if (is_touched(m, t->name))
+        return META_LATER;
+    int err = auth_check(&t->op.actor, AUTH_CONFIGURE, AUTH_TOPIC, t->name);
+    if (err)
+        return err;
+    const struct topic *topic = topic_table_find(m->shard, t->name);
+    if (!topic)
+        return ERR_NOT_FOUND;
+    struct meta_command *c = &ch->command;
+    *c = (struct meta_command){.type = META_TOPIC_CONFIG, .topic = topic->id};
+    topic_config_copy(&c->config, &topic->config, &ch->arena);
+    /* The reason goes home with the operation, so everything here is in its arena but for what is kept. */
+    err = topic_config_alter(&c->config, t->items, t->count, t->replace, &t->arena, &t->ret_reason);
+    if (err)
+        return err;
+    if (t->validate_only)
+        return META_NOTHING;
+    topic_config_copy(&c->config, &c->config, &ch->arena);
+    ch->name = keep(ch, t->name);
+    return META_APPEND;
+}
+
+static void start_alter(struct shard *s, struct msg *msg)
+{
+    submit(container_of(msg, struct op, msg), prepare_alter);
+}
+
+void op_topic_alter_submit(struct op_topic_alter *t)
+{
+    op_send(&t->op, op_owner(&t->op, 0), start_alter);
+}
+
+void op_topic_alter_free(struct op_topic_alter *t)
 {
     if (!t)
         return;

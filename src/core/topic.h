@@ -16,13 +16,20 @@ struct topic_id {
 
 /* The settings of a topic, see topic_config.def. TOPIC_CONFIG_x is also the bit in `set`. */
 enum topic_config_id {
-#define TOPIC_CONFIG(tag, id, name, type) TOPIC_CONFIG_##id = tag,
+#define TOPIC_CONFIG(tag, id, ...) TOPIC_CONFIG_##id = tag,
 #include "core/topic_config.def"
 #undef TOPIC_CONFIG
 };
 
-/* What a topic was created with; Kafka's names in topic_config.def. A value not set falls back to the
- * broker's. */
+/* A setting that few topics have: it has no field of its own. */
+struct topic_rare {
+    enum topic_config_id id;
+    int64_t value;
+};
+
+/* A topic's settings; Kafka's names in topic_config.def. A value not set falls back to the broker's. Copied
+ * by assignment: `rare` is borrowed, from the arena it was set with or, in a struct topic, from the topic;
+ * see topic_config_copy(). */
 struct topic_config {
     uint64_t set;                          /* bit 1 << TOPIC_CONFIG_x per row that was given explicitly */
     enum log_durability durability;        /* durability (ours): fsync | os */
@@ -36,6 +43,8 @@ struct topic_config {
     int64_t before_max_ms, after_max_ms;   /* message.timestamp.before/after.max.ms */
     uint32_t index_interval_bytes;
     int32_t min_insync_replicas;
+    uint32_t rare_count;
+    const struct topic_rare *rare; /* by id; NULL if there are none */
 };
 
 struct topic_partition {
@@ -69,24 +78,61 @@ int topic_check_name(struct span name);
 
 /* Everything at the broker's default, with nothing in `set`. */
 void topic_config_default(struct topic_config *c);
-/* Sets one by Kafka's name. ERR_NOT_FOUND: no such name; ERR_BAD_CONFIG: with a reason (arena). */
-int topic_config_set(struct topic_config *c, struct span name, struct span value, struct arena *a,
-                     const char **ret_reason);
-/* The value as a number, as metadata commands keep it. */
+/* What is set, `rare` in the arena. */
+void topic_config_copy(struct topic_config *to, const struct topic_config *from, struct arena *a);
+/* Makes `rare` memory of its own, and gives that back. */
+void topic_config_own(struct topic_config *c);
+void topic_config_disown(struct topic_config *c);
+/* The present value as a number, as metadata commands keep it; of any setting, set or not. */
 int64_t topic_config_number(const struct topic_config *c, enum topic_config_id id);
 /* The reverse, marking it as set. ERR_INVALID: no such setting or value. */
-int topic_config_set_number(struct topic_config *c, enum topic_config_id id, int64_t value);
+int topic_config_set_number(struct topic_config *c, enum topic_config_id id, int64_t value, struct arena *a);
+/* Back to the broker's. */
+void topic_config_unset(struct topic_config *c, enum topic_config_id id, struct arena *a);
 /* What the broker's settings make of a value that a topic does not set. Once, before the threads start. */
 void topic_config_init(const struct config *cfg);
 /* The parts of it that others apply. */
 void topic_config_log(const struct topic_config *c, struct log_config *ret);
 void topic_config_policy(const struct topic_config *c, struct records_policy *ret);
 
-/* Each row: name, present value as text (arena), whether it is a default, and its type as Kafka numbers
- * them (1 boolean, 2 string, 3 int, 5 long, 7 list). */
+/* ---- as text: topic_config_text.c ---- */
+
+/* Sets one by Kafka's name. ERR_NOT_FOUND: no such name; ERR_BAD_CONFIG: no such value; *ret_reason (arena)
+ * says it in Kafka's words. */
+int topic_config_set(struct topic_config *c, struct span name, struct span value, struct arena *a,
+                     const char **ret_reason);
+/* What only holds between settings, once all are set. ERR_BAD_CONFIG with the reason (arena). */
+int topic_config_check(const struct topic_config *c, struct arena *a, const char **ret_reason);
+
+enum topic_alter_kind { /* Kafka's AlterConfigOp, KIP-339 */
+                        TOPIC_ALTER_SET = 0,
+                        TOPIC_ALTER_DELETE = 1,   /* back to the broker's default */
+                        TOPIC_ALTER_APPEND = 2,   /* to the list */
+                        TOPIC_ALTER_SUBTRACT = 3, /* from the list */
+};
+struct topic_alter_item {
+    enum topic_alter_kind kind;
+    struct span name, value;
+};
+/* Changes the settings of a topic that exists. `replace`: what is not named goes back to the default (Kafka's
+ * older AlterConfigs), but for the durability, which stays what it was created with. ERR_BAD_CONFIG with the
+ * reason (arena), and `c` may be half changed. */
+int topic_config_alter(struct topic_config *c, const struct topic_alter_item *items, uint32_t count,
+                       bool replace, struct arena *a, const char **ret_reason);
+
+/* One setting as it is shown. Texts are static or in the arena. */
+struct topic_setting {
+    const char *name, *value;
+    const char *help;
+    int kafka_type;           /* 1 boolean, 2 string, 3 int, 5 long, 6 double, 7 list */
+    bool is_set;              /* by the topic itself */
+    bool broker_set;          /* the default was given in the broker's settings */
+    const char *synonym;      /* the broker's name for the default; NULL: none */
+    const char *broker_value; /* the default */
+    const char *built_in;     /* what the default would be if the broker had no settings */
+};
+/* Each in the order of topic_config.def; those of older Kafka only if they are set. */
 void topic_config_each(const struct topic_config *c, struct arena *a,
-                       void (*fn)(void *arg, const char *name, const char *value, bool is_default,
-                                  int kafka_type),
-                       void *arg);
+                       void (*fn)(void *arg, const struct topic_setting *setting), void *arg);
 
 #endif

@@ -1,48 +1,38 @@
-/* Settings of a topic: each is a number inside; rows of topic_config.def say how it reads as text. */
-#include "core/topic.h"
-
-#include <stdlib.h>
+/* Settings of a topic as numbers: what the table says, what a topic has set, what the broker says otherwise.
+ */
+#include "core/topic_config_impl.h"
 
 #include "base/err.h"
-#include "base/say.h"
+#include "base/mem.h"
 #include "core/config.h"
 
+enum { SEGMENT_BYTES_MIN = 64 << 10, INDEX_INTERVAL_MIN = 512, INDEX_INTERVAL_MAX = 16 << 20 };
+
+const struct topic_config_row topic_config_rows[TOPIC_CONFIG_ROWS] = {
+#define ALWAYS false
+#define IF_SET true
+#define TOPIC_CONFIG(tag, id, name, type, shown, min, max, dflt, synonym, setting, help)                     \
+    {TOPIC_CONFIG_##id, name, KAFKA_##type, shown, min, max, dflt, synonym, SETTING_##setting, help},
+#include "core/topic_config.def"
+#undef TOPIC_CONFIG
+#undef ALWAYS
+#undef IF_SET
+};
+
 static struct topic_config defaults;
+static uint64_t given; /* bit 1 << id: the broker's setting was given */
 static size_t max_decoded_bytes;
 static int64_t producer_expiry_ms;
 
-enum { KAFKA_INT = 3, KAFKA_LONG = 5, KAFKA_STRING = 2, KAFKA_LIST = 7 };
-enum { CLEANUP_DELETE = 1, CLEANUP_COMPACT = 2 };
+/* Tags are dense, from 1. */
+const struct topic_config_row *topic_config_row(enum topic_config_id id)
+{
+    size_t i = (size_t)id - 1;
+    return i < TOPIC_CONFIG_ROWS && topic_config_rows[i].id == id ? &topic_config_rows[i] : NULL;
+}
 
-static const struct row {
-    enum topic_config_id id;
-    int type;
-    const char *name;
-} rows[] = {
-#define TOPIC_CONFIG(tag, id, name, type) {TOPIC_CONFIG_##id, KAFKA_##type, name},
-#include "core/topic_config.def"
-#undef TOPIC_CONFIG
-};
-enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
-
-/* The range of those that are numbers in Kafka, too; as LogConfig.java has them. */
-static const struct {
-    int64_t min, max;
-} ranges[] = {
-    [TOPIC_CONFIG_DURABILITY] = {LOG_FSYNC, LOG_OS},
-    [TOPIC_CONFIG_CLEANUP] = {CLEANUP_DELETE, CLEANUP_DELETE | CLEANUP_COMPACT},
-    [TOPIC_CONFIG_CODEC] = {RECORDS_CODEC_PRODUCER, CODEC_COUNT - 1},
-    [TOPIC_CONFIG_TIMESTAMP_TYPE] = {0, 1},
-    [TOPIC_CONFIG_MAX_MESSAGE] = {0, 512 << 20},
-    [TOPIC_CONFIG_SEGMENT] = {64 << 10, INT32_MAX},
-    [TOPIC_CONFIG_RETENTION_MS] = {-1, INT64_MAX},
-    [TOPIC_CONFIG_RETENTION_BYTES] = {-1, INT64_MAX},
-    [TOPIC_CONFIG_BEFORE_MAX] = {0, INT64_MAX},
-    [TOPIC_CONFIG_AFTER_MAX] = {0, INT64_MAX},
-    [TOPIC_CONFIG_INDEX_INTERVAL] = {512, 16 << 20},
-    [TOPIC_CONFIG_MIN_ISR] = {1, INT32_MAX},
-    [TOPIC_CONFIG_SEGMENT_MS] = {1, INT64_MAX},
-};
+/* ---- the broker's ---------------------------------------------------------------------------------------
+ */
 
 /* A broker's setting that may be "unlimited", as topics say it. */
 static int64_t or_minus_one(uint64_t setting)
@@ -66,14 +56,90 @@ void topic_config_init(const struct config *cfg)
         .index_interval_bytes = (uint32_t)cfg->segment_index_interval_bytes,
         .min_insync_replicas = 1,
     };
+    given = 0;
+    for (size_t i = 0; i < TOPIC_CONFIG_ROWS; i++) {
+        const struct topic_config_row *row = &topic_config_rows[i];
+        if (row->setting != SETTING_NONE && cfg->source[row->setting] != CONFIG_DEFAULT)
+            given |= 1ull << row->id;
+    }
     max_decoded_bytes = cfg->kafka_max_decompressed_bytes;
     producer_expiry_ms = (int64_t)cfg->kafka_producer_id_expiration_ms;
+}
+
+int64_t topic_config_broker_number(enum topic_config_id id, bool *ret_given)
+{
+    *ret_given = given & 1ull << id;
+    return topic_config_number(&defaults, id);
 }
 
 void topic_config_default(struct topic_config *c)
 {
     *c = defaults;
 }
+
+/* ---- rare ones ------------------------------------------------------------------------------------------
+ */
+
+static int64_t rare_number(const struct topic_config *c, enum topic_config_id id)
+{
+    for (uint32_t i = 0; i < c->rare_count; i++)
+        if (c->rare[i].id == id)
+            return c->rare[i].value;
+    const struct topic_config_row *row = topic_config_row(id);
+    return row ? row->dflt : 0;
+}
+
+static void rare_remove(struct topic_config *c, enum topic_config_id id, struct arena *a)
+{
+    struct topic_rare *rest = arena_array(a, c->rare_count + 1, sizeof(*rest));
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->rare_count; i++)
+        if (c->rare[i].id != id)
+            rest[n++] = c->rare[i];
+    c->rare = n ? rest : NULL;
+    c->rare_count = n;
+}
+
+/* Into new memory always: the old may be a topic's. */
+static void rare_put(struct topic_config *c, enum topic_config_id id, int64_t value, struct arena *a)
+{
+    struct topic_rare *all = arena_array(a, c->rare_count + 1, sizeof(*all));
+    uint32_t n = 0, i = 0;
+    for (; i < c->rare_count && c->rare[i].id < id; i++)
+        all[n++] = c->rare[i];
+    all[n++] = (struct topic_rare){id, value};
+    for (; i < c->rare_count; i++)
+        if (c->rare[i].id != id)
+            all[n++] = c->rare[i];
+    c->rare = all;
+    c->rare_count = n;
+}
+
+void topic_config_copy(struct topic_config *to, const struct topic_config *from, struct arena *a)
+{
+    *to = *from;
+    if (from->rare_count)
+        to->rare = arena_copy(a, from->rare, from->rare_count * sizeof(*from->rare));
+}
+
+void topic_config_own(struct topic_config *c)
+{
+    if (!c->rare_count)
+        return;
+    struct topic_rare *mine = mem_alloc(c->rare_count * sizeof(*mine));
+    memcpy(mine, c->rare, c->rare_count * sizeof(*mine));
+    c->rare = mine;
+}
+
+void topic_config_disown(struct topic_config *c)
+{
+    mem_free((struct topic_rare *)c->rare);
+    c->rare = NULL;
+    c->rare_count = 0;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------------------
+ */
 
 int64_t topic_config_number(const struct topic_config *c, enum topic_config_id id)
 {
@@ -104,212 +170,121 @@ int64_t topic_config_number(const struct topic_config *c, enum topic_config_id i
         return c->min_insync_replicas;
     case TOPIC_CONFIG_SEGMENT_MS:
         return c->segment_ms;
+    default:
+        return rare_number(c, id);
     }
-    return 0;
 }
 
-static void store_number(struct topic_config *c, enum topic_config_id id, int64_t v)
+/* False: it has no field. */
+static bool store_field(struct topic_config *c, enum topic_config_id id, int64_t v)
 {
     switch (id) {
     case TOPIC_CONFIG_DURABILITY:
         c->durability = v == LOG_OS ? LOG_OS : LOG_FSYNC;
-        break;
+        return true;
     case TOPIC_CONFIG_CLEANUP:
         c->delete_old = v & CLEANUP_DELETE;
         c->compact = v & CLEANUP_COMPACT;
-        break;
+        return true;
     case TOPIC_CONFIG_CODEC:
         c->codec = (int)v;
-        break;
+        return true;
     case TOPIC_CONFIG_TIMESTAMP_TYPE:
         c->append_time = v;
-        break;
+        return true;
     case TOPIC_CONFIG_MAX_MESSAGE:
         c->max_message_bytes = (uint32_t)v;
-        break;
+        return true;
     case TOPIC_CONFIG_SEGMENT:
         c->segment_bytes = (uint64_t)v;
-        break;
+        return true;
     case TOPIC_CONFIG_RETENTION_MS:
         c->retention_ms = v;
-        break;
+        return true;
     case TOPIC_CONFIG_RETENTION_BYTES:
         c->retention_bytes = v;
-        break;
+        return true;
     case TOPIC_CONFIG_BEFORE_MAX:
         c->before_max_ms = v;
-        break;
+        return true;
     case TOPIC_CONFIG_AFTER_MAX:
         c->after_max_ms = v;
-        break;
+        return true;
     case TOPIC_CONFIG_INDEX_INTERVAL:
         c->index_interval_bytes = (uint32_t)v;
-        break;
+        return true;
     case TOPIC_CONFIG_MIN_ISR:
         c->min_insync_replicas = (int32_t)v;
-        break;
+        return true;
     case TOPIC_CONFIG_SEGMENT_MS:
         c->segment_ms = v;
-        break;
+        return true;
+    default:
+        return false;
     }
 }
 
-int topic_config_set_number(struct topic_config *c, enum topic_config_id id, int64_t value)
+int topic_config_set_number(struct topic_config *c, enum topic_config_id id, int64_t value, struct arena *a)
 {
-    if (id < TOPIC_CONFIG_DURABILITY || (size_t)id >= sizeof(ranges) / sizeof(ranges[0]))
+    const struct topic_config_row *row = topic_config_row(id);
+    if (!row || value < row->min || value > row->max)
         return ERR_INVALID;
-    if (value < ranges[id].min || value > ranges[id].max)
-        return ERR_INVALID;
-    store_number(c, id, value);
+    if (id == TOPIC_CONFIG_GZIP_LEVEL && value == 0)
+        return ERR_INVALID; /* CompressionType.GZIP.levelValidator() */
+    if (!store_field(c, id, value))
+        rare_put(c, id, value, a);
     c->set |= 1ull << id;
     return 0;
 }
 
-/* ---- text --------------------------------------------------------------------------------------------- */
-
-static int parse_choice(struct span v, const char *const *names, size_t count, int64_t *ret)
+void topic_config_unset(struct topic_config *c, enum topic_config_id id, struct arena *a)
 {
-    for (size_t i = 0; i < count; i++)
-        if (span_eq_str(v, names[i])) {
-            *ret = (int64_t)i;
-            return 0;
-        }
-    return ERR_BAD_CONFIG;
-}
-
-static const char *const durabilities[] = {[LOG_FSYNC] = "fsync", [LOG_OS] = "os"};
-static const char *const timestamp_types[] = {"CreateTime", "LogAppendTime"};
-
-static int parse_cleanup(struct span v, int64_t *ret)
-{
-    if (span_eq_str(v, "delete"))
-        *ret = CLEANUP_DELETE;
-    else if (span_eq_str(v, "compact"))
-        *ret = CLEANUP_COMPACT;
-    else if (span_eq_str(v, "compact,delete") || span_eq_str(v, "delete,compact"))
-        *ret = CLEANUP_COMPACT | CLEANUP_DELETE;
-    else
-        return ERR_BAD_CONFIG;
-    return 0;
-}
-
-static int parse_codec(struct span v, int64_t *ret)
-{
-    enum codec codec;
-    if (span_eq_str(v, "producer"))
-        *ret = RECORDS_CODEC_PRODUCER;
-    else if (codec_parse(v, &codec))
-        return ERR_BAD_CONFIG;
-    else
-        *ret = codec;
-    return 0;
-}
-
-static int parse_number(struct span v, int64_t *ret)
-{
-    char text[24], *end;
-    if (v.len == 0 || v.len >= sizeof(text))
-        return ERR_BAD_CONFIG;
-    memcpy(text, v.ptr, v.len);
-    text[v.len] = 0;
-    if (text[0] != '-' && (text[0] < '0' || text[0] > '9'))
-        return ERR_BAD_CONFIG;
-    *ret = strtoll(text, &end, 10);
-    return end == text + v.len ? 0 : ERR_BAD_CONFIG;
-}
-
-static int parse(enum topic_config_id id, struct span v, int64_t *ret)
-{
-    switch (id) {
-    case TOPIC_CONFIG_DURABILITY:
-        return parse_choice(v, durabilities, 2, ret);
-    case TOPIC_CONFIG_TIMESTAMP_TYPE:
-        return parse_choice(v, timestamp_types, 2, ret);
-    case TOPIC_CONFIG_CLEANUP:
-        return parse_cleanup(v, ret);
-    case TOPIC_CONFIG_CODEC:
-        return parse_codec(v, ret);
-    default:
-        return parse_number(v, ret);
-    }
-}
-
-static const struct row *find_row(struct span name)
-{
-    for (size_t i = 0; i < ROWS; i++)
-        if (span_eq_str(name, rows[i].name))
-            return &rows[i];
-    return NULL;
-}
-
-int topic_config_set(struct topic_config *c, struct span name, struct span value, struct arena *a,
-                     const char **ret_reason)
-{
-    const struct row *row = find_row(name);
-    if (!row)
-        return ERR_NOT_FOUND;
-    int64_t v = 0;
-    int err = span_is_null(value) ? ERR_BAD_CONFIG : parse(row->id, value, &v);
-    if (!err)
-        err = topic_config_set_number(c, row->id, v);
-    if (!err)
-        return 0;
-    char shown[SAY_QUOTE_BYTES];
-    *ret_reason =
-        arena_printf(a, "Invalid value %s for configuration %s", say_quote(value, shown), row->name);
-    return ERR_BAD_CONFIG;
-}
-
-static const char *format(const struct topic_config *c, enum topic_config_id id, struct arena *a)
-{
-    int64_t v = topic_config_number(c, id);
-    switch (id) {
-    case TOPIC_CONFIG_DURABILITY:
-        return durabilities[v];
-    case TOPIC_CONFIG_TIMESTAMP_TYPE:
-        return timestamp_types[v];
-    case TOPIC_CONFIG_CLEANUP:
-        return v == CLEANUP_DELETE ? "delete" : v == CLEANUP_COMPACT ? "compact" : "compact,delete";
-    case TOPIC_CONFIG_CODEC:
-        if (v == RECORDS_CODEC_PRODUCER)
-            return "producer";
-        return v == CODEC_NONE ? "uncompressed" : codec_name((enum codec)v);
-    default:
-        return arena_printf(a, "%lld", (long long)v);
-    }
-}
-
-void topic_config_each(const struct topic_config *c, struct arena *a,
-                       void (*fn)(void *arg, const char *name, const char *value, bool is_default,
-                                  int kafka_type),
-                       void *arg)
-{
-    for (size_t i = 0; i < ROWS; i++)
-        fn(arg, rows[i].name, format(c, rows[i].id, a), !(c->set & 1ull << rows[i].id), rows[i].type);
+    if (!store_field(c, id, topic_config_number(&defaults, id)))
+        rare_remove(c, id, a);
+    c->set &= ~(1ull << id);
 }
 
 /* ---- for those who apply it --------------------------------------------------------------------------- */
+
+static uint64_t clamp(uint64_t v, uint64_t min, uint64_t max)
+{
+    return v < min ? min : v > max ? max : v;
+}
 
 void topic_config_log(const struct topic_config *c, struct log_config *ret)
 {
     *ret = (struct log_config){
         .durability = c->durability,
-        .segment_bytes = c->segment_bytes,
-        .index_interval_bytes = c->index_interval_bytes,
+        .segment_bytes = clamp(c->segment_bytes, SEGMENT_BYTES_MIN, INT32_MAX),
+        .index_interval_bytes =
+            (uint32_t)clamp(c->index_interval_bytes, INDEX_INTERVAL_MIN, INDEX_INTERVAL_MAX),
         .producer_expiry_ms = producer_expiry_ms,
     };
+}
+
+/* With which the broker compresses anew (KIP-390). */
+static int level_of(const struct topic_config *c)
+{
+    enum topic_config_id id = c->codec == CODEC_GZIP   ? TOPIC_CONFIG_GZIP_LEVEL
+                              : c->codec == CODEC_LZ4  ? TOPIC_CONFIG_LZ4_LEVEL
+                              : c->codec == CODEC_ZSTD ? TOPIC_CONFIG_ZSTD_LEVEL
+                                                       : 0;
+    if (!id || !(c->set & 1ull << id))
+        return COMPRESS_LEVEL_DEFAULT;
+    int64_t level = topic_config_number(c, id);
+    return id == TOPIC_CONFIG_GZIP_LEVEL && level < 0 ? COMPRESS_LEVEL_DEFAULT : (int)level;
 }
 
 void topic_config_policy(const struct topic_config *c, struct records_policy *ret)
 {
     *ret = (struct records_policy){
-        .max_message_bytes = c->max_message_bytes,
+        .max_message_bytes = (uint32_t)clamp(c->max_message_bytes, 0, COMPRESS_MAX_BYTES),
         .max_decoded_bytes = max_decoded_bytes,
         .append_time = c->append_time,
         .before_max_ms = c->before_max_ms,
         .after_max_ms = c->after_max_ms,
         .codec = c->codec,
-        .level = COMPRESS_LEVEL_DEFAULT,
+        .level = level_of(c),
         .compacted = c->compact,
         .allow_zstd = true,
     };

@@ -61,6 +61,7 @@ static int apply_create(struct shard *s, const struct meta_command *c, bool with
     t->id = c->topic;
     t->vhost = &auth_default_vhost;
     t->config = c->config;
+    topic_config_own(&t->config);
     topic_config_policy(&t->config, &t->policy);
     add_partitions(s, t, c);
     map_put(&s->topics_by_name, span_of(t->name, t->name_len), t);
@@ -99,6 +100,24 @@ static int apply_grow(struct shard *s, const struct meta_command *c, bool with_l
     return 0;
 }
 
+/* Appends and reads in flight go on as they began; the next ones see the new settings. */
+static int apply_config(struct shard *s, const struct meta_command *c, bool with_logs)
+{
+    struct topic *t = topic_table_find_id(s, &c->topic);
+    struct log_config cfg;
+    if (!t)
+        return ERR_CORRUPT;
+    topic_config_disown(&t->config);
+    t->config = c->config;
+    topic_config_own(&t->config);
+    topic_config_policy(&t->config, &t->policy);
+    topic_config_log(&t->config, &cfg);
+    for (uint32_t i = 0; with_logs && i < t->partition_count; i++)
+        if (t->partitions[i].shard == s->index)
+            log_set_config(partition_find(s, t->partitions[i].log_id)->log, &cfg);
+    return 0;
+}
+
 int topic_table_apply(struct shard *s, const struct meta_command *c, bool with_logs)
 {
     switch (c->type) {
@@ -108,6 +127,8 @@ int topic_table_apply(struct shard *s, const struct meta_command *c, bool with_l
         return apply_delete(s, c, with_logs);
     case META_TOPIC_GROW:
         return apply_grow(s, c, with_logs);
+    case META_TOPIC_CONFIG:
+        return apply_config(s, c, with_logs);
     default:
         return 0;
     }
@@ -119,6 +140,7 @@ static void free_topic(struct topic *t)
 {
     mem_free((char *)t->name);
     mem_free(t->partitions);
+    topic_config_disown(&t->config);
     mem_free(container_of(t, struct topic_node, topic));
 }
 

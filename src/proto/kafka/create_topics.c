@@ -1,13 +1,9 @@
 /* CreateTopics: checks as ReplicationControlManager.createTopic() makes them, in its words; then one
  * operation for each topic. Versions 2 to 7. */
 #include "base/err.h"
+#include "proto/kafka/config_source.h"
 #include "proto/kafka/kafka_wire.gen.h"
 #include "proto/kafka/topics.h"
-
-enum {
-    SOURCE_TOPIC = 1,   /* ConfigSource: DYNAMIC_TOPIC_CONFIG */
-    SOURCE_DEFAULT = 5, /* DEFAULT_CONFIG */
-};
 
 struct create_topics {
     struct kafka_create_topics_response response;
@@ -86,15 +82,12 @@ static struct kafka_refusal set_configs(struct kafka_request *r,
         if (span_is_null(c->value))
             return kafka_refuse(r, KAFKA_INVALID_CONFIG, "Null value not supported for topic configs: %s",
                                 kafka_printable(r, c->name));
-        int err = topic_config_set(config, c->name, c->value, &r->arena, &reason);
-        if (err == ERR_NOT_FOUND)
-            return kafka_refuse(r, KAFKA_INVALID_CONFIG, "Unknown topic config name: %s",
-                                kafka_printable(r, c->name));
-        if (err)
-            return kafka_refuse(r, KAFKA_INVALID_CONFIG, "Invalid value %s for configuration %s%s%s",
-                                kafka_printable(r, c->value), kafka_printable(r, c->name), reason ? ": " : "",
-                                reason ? reason : "");
+        if (topic_config_set(config, c->name, c->value, &r->arena, &reason))
+            return (struct kafka_refusal){KAFKA_INVALID_CONFIG, reason};
     }
+    const char *reason = NULL;
+    if (topic_config_check(config, &r->arena, &reason))
+        return (struct kafka_refusal){KAFKA_INVALID_CONFIG, reason};
     return (struct kafka_refusal){0, NULL};
 }
 
@@ -127,9 +120,8 @@ struct config_list {
     size_t cap;
 };
 
-static void add_config(void *arg, const char *name, const char *value, bool is_default, int kafka_type)
+static void add_config(void *arg, const struct topic_setting *setting)
 {
-    (void)kafka_type;
     struct config_list *l = arg;
     struct kafka_create_topics_response_topic *out = l->out;
     if ((size_t)out->configs_count == l->cap) {
@@ -142,9 +134,9 @@ static void add_config(void *arg, const char *name, const char *value, bool is_d
     }
     struct kafka_create_topics_response_config *c = &out->configs[out->configs_count++];
     kafka_create_topics_response_config_init(c);
-    c->name = span_str(name);
-    c->value = span_str(value);
-    c->config_source = is_default ? SOURCE_DEFAULT : SOURCE_TOPIC;
+    c->name = span_str(setting->name);
+    c->value = span_str(setting->value);
+    c->config_source = kafka_setting_source(setting);
 }
 
 /* KIP-525: clients read the number of partitions and every setting from the answer. */

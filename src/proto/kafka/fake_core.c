@@ -74,6 +74,7 @@ static void free_topic(struct fake_core *core, struct topic *t)
     for (uint32_t i = 0; i < t->partition_count; i++)
         free_log(core, t->partitions[i].log_id);
     mem_free(t->partitions);
+    topic_config_disown(&t->config);
     mem_free((char *)t->name);
     mem_free(t);
 }
@@ -88,6 +89,7 @@ static int create(struct fake_core *core, struct span name, uint32_t partitions,
         t->name = mem_strndup(name.ptr, name.len);
         t->name_len = name.len;
         t->config = *cfg;
+        topic_config_own(&t->config);
         memset(t->id.bytes, (int)i + 1, sizeof(t->id.bytes));
         topic_config_policy(&t->config, &t->policy);
         if (grow(core, t, partitions)) {
@@ -440,6 +442,58 @@ void op_topic_grow_free(struct op_topic_grow *t)
 {
     arena_fini(&t->arena);
     mem_free(t);
+}
+
+static void run_alter(struct fake_core *core, struct op *op, bool *ret_done)
+{
+    struct op_topic_alter *t = (struct op_topic_alter *)op;
+    struct topic **slot = find_slot(core, t->name);
+    struct topic_config config;
+    *ret_done = true;
+    op->err = ERR_NOT_FOUND;
+    if (!slot)
+        return;
+    topic_config_copy(&config, &(*slot)->config, &t->arena);
+    op->err = topic_config_alter(&config, t->items, t->count, t->replace, &t->arena, &t->ret_reason);
+    if (op->err || t->validate_only)
+        return;
+    topic_config_disown(&(*slot)->config);
+    (*slot)->config = config;
+    topic_config_own(&(*slot)->config);
+}
+
+void op_topic_alter_submit(struct op_topic_alter *t)
+{
+    submit(&t->op, run_alter);
+}
+
+void op_topic_alter_free(struct op_topic_alter *t)
+{
+    arena_fini(&t->arena);
+    mem_free(t);
+}
+
+static void run_sizes(struct fake_core *core, struct op *op, bool *ret_done)
+{
+    struct op_sizes *o = (struct op_sizes *)op;
+    for (uint32_t i = 0; i < o->count; i++) {
+        const struct fake_log *l = log_find(core, o->items[i].log_id);
+        o->items[i].err = l ? 0 : ERR_NOT_FOUND;
+        for (uint32_t k = 0; l && k < l->count; k++)
+            o->items[i].bytes += l->batches[k].len;
+    }
+    *ret_done = true;
+}
+
+void op_sizes_submit(struct op_sizes *o)
+{
+    submit(&o->op, run_sizes);
+}
+
+void op_sizes_free(struct op_sizes *o)
+{
+    mem_free(o->items);
+    mem_free(o);
 }
 
 static void run_producer_id(struct fake_core *core, struct op *op, bool *ret_done)

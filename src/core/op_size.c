@@ -1,0 +1,28 @@
+/* How much is stored of the logs of one shard (DescribeLogDirs). */
+#include "base/err.h"
+#include "base/mem.h"
+#include "core/op_impl.h"
+
+static void start_sizes(struct shard *s, struct msg *m)
+{
+    struct op_sizes *o = container_of(m, struct op_sizes, op.msg);
+    for (uint32_t i = 0; i < o->count; i++) {
+        const struct partition *p = partition_find(s, o->items[i].log_id);
+        o->items[i].err = p ? 0 : ERR_NOT_FOUND;
+        o->items[i].bytes = p ? log_bytes(p->log) : 0;
+    }
+    op_return(s, &o->op);
+}
+
+void op_sizes_submit(struct op_sizes *o)
+{
+    op_send(&o->op, op_owner(&o->op, o->shard), start_sizes);
+}
+
+void op_sizes_free(struct op_sizes *o)
+{
+    if (!o)
+        return;
+    mem_free(o->items);
+    op_free(o);
+}
