@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Random;
+import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -21,6 +22,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** Makes clients of the broker under test, and topics that nobody else uses. */
 final class Context {
+    static final String SESSION_MS = "6000"; // the least that a broker allows unless told otherwise
     final String bootstrap;
     private final String run = Integer.toString(new Random().nextInt(1 << 30), 36);
     private int count;
@@ -65,13 +67,34 @@ final class Context {
         return made;
     }
 
+    /** A consumer in a group, with short intervals; it commits only what it is told to. */
+    KafkaConsumer<byte[], byte[]> member(String group, String... pairs) {
+        Properties settings = settings(pairs);
+        settings.put("group.id", group);
+        settings.putIfAbsent("enable.auto.commit", "false");
+        settings.putIfAbsent("auto.offset.reset", "earliest");
+        settings.putIfAbsent("session.timeout.ms", SESSION_MS);
+        settings.putIfAbsent("heartbeat.interval.ms", "200");
+        settings.putIfAbsent("max.poll.interval.ms", "10000");
+        settings.putIfAbsent("fetch.max.wait.ms", "100");
+        settings.putIfAbsent("retry.backoff.ms", "50");
+        settings.putIfAbsent("reconnect.backoff.max.ms", "200");
+        settings.putIfAbsent("default.api.timeout.ms", "20000");
+        settings.putIfAbsent("metadata.max.age.ms", "1000");
+        return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
     String topic(int partitions, Map<String, String> configs) throws Exception {
         String name = name("t");
+        create(name, partitions, configs);
+        return name;
+    }
+
+    void create(String name, int partitions, Map<String, String> configs) throws Exception {
         try (Admin admin = admin()) {
             admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1).configs(configs))).all()
                 .get(20, TimeUnit.SECONDS);
         }
-        return name;
     }
 
     String topic(int partitions) throws Exception {
@@ -99,6 +122,28 @@ final class Context {
             landed.add(future.get(20, TimeUnit.SECONDS));
         }
         return landed;
+    }
+
+    /** Sends the values from..to-1 to the partitions in turn, and waits for the acknowledgements. */
+    void spread(String topic, int partitions, int from, int to) throws Exception {
+        List<java.util.concurrent.Future<RecordMetadata>> futures = new ArrayList<>();
+        try (var producer = producer()) {
+            for (int i = from; i < to; i++) {
+                futures.add(producer.send(new ProducerRecord<>(topic, i % partitions, null, bytes(Integer.toString(i)))));
+            }
+        }
+        for (var future : futures) {
+            future.get(20, TimeUnit.SECONDS);
+        }
+    }
+
+    /** Waits until `missing` gives null; fails with what it gave last. */
+    static void eventually(String what, Callable<String> missing) throws Exception {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(25);
+        for (String last = missing.call(); last != null; last = missing.call()) {
+            Scenarios.isTrue(System.nanoTime() < end, "not in time: " + what + "; last seen: " + last);
+            Thread.sleep(20);
+        }
     }
 
     /** Polls until `wanted` records have come. */

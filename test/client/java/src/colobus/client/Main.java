@@ -19,6 +19,10 @@ public final class Main {
         new Producing(context).register(scenarios);
         new Consuming(context).register(scenarios);
         new Administration(context).register(scenarios);
+        new Grouping(context).register(scenarios);
+        new Committing(context).register(scenarios);
+        new GroupAdministration(context).register(scenarios);
+        new Restarting(context).register(scenarios);
         String name = System.getenv().getOrDefault("CLIENT", "java");
         System.exit(scenarios.run(name, option(args, "--only", "")) == 0 ? 0 : 1);
     }

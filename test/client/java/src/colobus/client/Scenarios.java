@@ -18,13 +18,28 @@ final class Scenarios {
         void run() throws Exception;
     }
 
-    private record Scenario(String name, Body body) {}
+    interface Act {
+        void run() throws Exception;
+    }
+
+    /** Thrown by a scenario that can't run here; the text is the reason. */
+    static final class Skip extends Exception {
+        Skip(String reason) {
+            super(reason);
+        }
+    }
+
+    private record Scenario(String name, int limitS, Body body) {}
 
     private static final int LIMIT_S = 40;
     private final List<Scenario> all = new ArrayList<>();
 
     void add(String name, Body body) {
-        all.add(new Scenario(name, body));
+        add(name, LIMIT_S, body);
+    }
+
+    void add(String name, int limitS, Body body) {
+        all.add(new Scenario(name, limitS, body));
     }
 
     /** Runs those whose name contains `only`; the number that failed. */
@@ -37,7 +52,11 @@ final class Scenarios {
             }
             number++;
             long began = System.nanoTime();
-            Throwable problem = attempt(scenario.body);
+            Throwable problem = attempt(scenario);
+            if (problem instanceof Skip) {
+                System.out.printf("ok %d - %s: %s # SKIP %s%n", number, prefix, scenario.name, problem.getMessage());
+                continue;
+            }
             if (problem != null) {
                 failed++;
                 StringWriter text = new StringWriter();
@@ -51,18 +70,18 @@ final class Scenarios {
         return failed;
     }
 
-    private static Throwable attempt(Body body) {
+    private static Throwable attempt(Scenario scenario) {
         ExecutorService runner = Executors.newSingleThreadExecutor(task -> {
             Thread thread = new Thread(task);
             thread.setDaemon(true);
             return thread;
         });
         Future<?> running = runner.submit(() -> {
-            body.run();
+            scenario.body.run();
             return null;
         });
         try {
-            running.get(LIMIT_S, TimeUnit.SECONDS);
+            running.get(scenario.limitS, TimeUnit.SECONDS);
             return null;
         } catch (ExecutionException e) {
             return e.getCause();
@@ -83,6 +102,19 @@ final class Scenarios {
         if (!condition) {
             throw new AssertionError(what);
         }
+    }
+
+    /** The exception of the given kind that the act must raise. */
+    static <T extends Throwable> T raises(Class<T> kind, Act act) throws Exception {
+        try {
+            act.run();
+        } catch (Exception e) {
+            if (kind.isInstance(e)) {
+                return kind.cast(e);
+            }
+            throw new AssertionError("raised " + e + ", wanted " + kind.getSimpleName(), e);
+        }
+        throw new AssertionError(kind.getSimpleName() + " was not raised");
     }
 
     /** The cause of the failure of a future, which must be of the given kind. */
