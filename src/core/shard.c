@@ -198,6 +198,7 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
 
 void shard_fini(struct shard *s)
 {
+    shard_keeps_free(s);
     groups_fini(s);
     topic_table_fini(s);
     partition_table_fini(s);

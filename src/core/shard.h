@@ -17,6 +17,14 @@
 struct broker;
 struct compressor;
 struct conn;
+struct shard;
+
+/* What a front end keeps for all its connections on a shard: embedded in its own struct, and known by the
+ * function that frees it. */
+struct shard_keep {
+    struct shard_keep *next;
+    void (*free)(struct shard_keep *k); /* when the shard ends, after its connections */
+};
 
 /* The parts of the turn that connections and listeners (proto/) fill in. */
 struct shard_hooks {
@@ -58,6 +66,7 @@ struct shard {
     struct list stalled;   /* struct space_wait: appends that got ERR_AGAIN, in order */
     struct list graveyard; /* struct topic_node: freed at the end of the turn */
     void *front;           /* of proto/front.c */
+    struct shard_keep *keeps;
 
     uint64_t log_second_ns; /* lines about peers in this second, see conn_fail() */
     unsigned log_lines;
@@ -88,6 +97,30 @@ void shard_wait_for_space(struct shard *s, struct space_wait *w);
 bool shard_is_stalled(const struct shard *s);
 /* store_events.space: retries, or fails all with err. */
 void shard_space(struct shard *s, int err);
+
+/* NULL: nothing was added with this function. */
+static inline struct shard_keep *shard_keep_find(const struct shard *s, void (*free)(struct shard_keep *k))
+{
+    struct shard_keep *k = s->keeps;
+    while (k && k->free != free)
+        k = k->next;
+    return k;
+}
+
+static inline void shard_keep_add(struct shard *s, struct shard_keep *k)
+{
+    k->next = s->keeps;
+    s->keeps = k;
+}
+
+static inline void shard_keeps_free(struct shard *s)
+{
+    struct shard_keep *k;
+    while ((k = s->keeps)) {
+        s->keeps = k->next;
+        k->free(k);
+    }
+}
 
 void shard_init(struct shard *s, struct broker *b, unsigned index);
 void shard_fini(struct shard *s);

@@ -346,6 +346,84 @@ def producer_ids(ctx):
     equal(len(set(ids)), 20, "different ids")
 
 
+def fetch_session(conn, parts, session=0, epoch=0, forgotten=(), wait_ms=0):
+    """Fetch 11: parts and forgotten are (topic, partition, offset). (error, session id, {(topic, partition): values})"""
+    def named(found, item):
+        return array([text(topic) + array([item(*row)]) for topic, *row in found])
+    body = (i32(-1) + i32(wait_ms) + i32(1) + i32(1 << 20) + i8(0) + i32(session) + i32(epoch)
+            + named(parts, lambda p, offset: i32(p) + i32(-1) + i64(offset) + i64(-1) + i32(1 << 20))
+            + named(forgotten, lambda p, _: i32(p)) + text(""))
+    reader = conn.request(wire.FETCH, 11, body)
+
+    def part():
+        index, error, _high, _stable, _start = reader.i32(), reader.i16(), reader.i64(), reader.i64(), reader.i64()
+        reader.array(lambda: (reader.i64(), reader.i64()))
+        reader.i32()
+        data = reader.blob() or b""
+        return index, error or [value for _, value in wire.records_of(data)]
+    reader.i32()
+    error, session = reader.i16(), reader.i32()
+    topics = reader.array(lambda: (reader.text(), reader.array(part)))
+    reader.end()
+    return error, session, {(topic, index): found for topic, rows in topics for index, found in rows}
+
+
+@scenario("a fetch session tells what is new, and what is forgotten no more")
+def session_news(ctx):
+    topic = ctx.topic(partitions=6)  # on every shard
+    with ctx.connect() as conn:
+        error, session, found = fetch_session(conn, [(topic, p, 0) for p in range(6)])
+        equal((error, found), (0, {(topic, p): [] for p in range(6)}), "full answer")
+        true(session > 0, f"session id {session}")
+        equal(fetch_session(conn, [], session, 1), (0, session, {}), "nothing new")
+        for p in (1, 4, 5):
+            conn.produce(topic, p, batch([b"%d" % p]))
+        news = {(topic, p): [b"%d" % p] for p in (1, 4, 5)}
+        equal(fetch_session(conn, [], session, 2), (0, session, news), "three have records")
+        read = [(topic, 1, 1), (topic, 4, 1)]
+        equal(fetch_session(conn, read, session, 3, [(topic, 5, 0)])[2], {}, "two are read, one is forgotten")
+        equal(fetch_session(conn, [], session, 2)[:2], (71, 0), "an old epoch")
+        equal(fetch_session(conn, [], session + 1, 4)[:2], (70, 0), "an unknown session")
+        equal(fetch_session(conn, [(topic, 0, 0)], session, -1)[:2], (0, 0), "the end of it")
+        equal(fetch_session(conn, [], session, 4)[:2], (70, 0), "after the end")
+
+
+@scenario("a fetch that names nothing waits for its session, and an append to any shard answers it")
+def session_waits(ctx):
+    topic = ctx.topic(partitions=6)
+    with ctx.connect() as conn, ctx.connect() as other:
+        session, epoch = fetch_session(conn, [(topic, p, 0) for p in range(6)])[1], 0
+        began = time.monotonic()
+        equal(fetch_session(conn, [], session, epoch := epoch + 1, wait_ms=300)[2], {}, "nothing")
+        true(time.monotonic() - began >= 0.29, "answered before its time")
+        for p in range(6):
+            timer = threading.Timer(0.05, other.produce, (topic, p, batch([b"x"])))
+            timer.start()
+            began = time.monotonic()
+            got = fetch_session(conn, [], session, epoch := epoch + 1, wait_ms=10000)[2]
+            timer.join()
+            equal(got, {(topic, p): [b"x"]}, f"partition {p}")
+            true(time.monotonic() - began < 5, "waited on although there were records")
+            equal(fetch_session(conn, [(topic, p, 1)], session, epoch := epoch + 1)[2], {}, "read")
+
+
+@scenario("a session tells of a topic that is made, deleted and made again")
+def session_topics(ctx):
+    topic = ctx.topic() + "-later"
+    with ctx.connect() as conn:
+        session = fetch_session(conn, [(topic, 0, 0)])[1]
+        equal(fetch_session(conn, [], session, 1)[2], {(topic, 0): wire.UNKNOWN_TOPIC}, "before")
+        conn.create_topic(topic)
+        equal(fetch_session(conn, [], session, 2)[2], {(topic, 0): []}, "made")
+        equal(fetch_session(conn, [], session, 3)[2], {}, "nothing new")
+        equal(conn.delete_topic(topic), wire.NONE, "deletion")
+        eventually(lambda: conn.list_offset(topic, 0, -1)[0] == wire.UNKNOWN_TOPIC, 5, "topic is gone")
+        equal(fetch_session(conn, [], session, 4)[2], {(topic, 0): wire.UNKNOWN_TOPIC}, "deleted")
+        conn.create_topic(topic)
+        conn.produce(topic, 0, batch([b"anew"]))
+        equal(fetch_session(conn, [], session, 5)[2], {(topic, 0): [b"anew"]}, "made again")
+
+
 @scenario("/healthz and /metrics answer on the management port")
 def management(ctx):
     address = http_address(ctx)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/say.h"
+#include "proto/kafka/fetch_session.h"
 #include "proto/kafka/kafka.h"
 
 enum { NS_PER_MS = 1000000 };
@@ -159,11 +160,11 @@ static void kafka_conn_open(struct conn *c, void *state)
 
 static void kafka_conn_closed(struct conn *c, void *state)
 {
-    (void)c;
     struct kafka_conn *kc = kafka_conn_of(state);
     struct list *l;
     while ((l = list_first(&kc->requests)))
         kafka_request_release(list_entry(l, struct kafka_request, link));
+    fetch_sessions_expire(c->shard);
     kc->magic = 0;
 }
 

@@ -196,22 +196,6 @@ static void topics_of_zstd_are_refused_to_clients_that_cannot_read_it(void **sta
     assert_int_equal(fetch(10, session_fetch("t", 0, 0))->error_code, 0);
 }
 
-static void sessions_are_never_begun_and_never_found(void **state)
-{
-    fake_topic(&session->core, "t", 1);
-    struct kafka_fetch_request *m = session_fetch("t", 0, 0);
-    m->max_wait_ms = 0;
-    m->session_epoch = 0;
-    assert_int_equal(fetch(12, m)->error_code, 0);
-    m->session_id = 77; /* ends one, whether it is there or not */
-    m->session_epoch = -1;
-    assert_int_equal(fetch(12, m)->error_code, 0);
-    m->session_epoch = 1;
-    struct kafka_fetch_response *a = session_ask(FETCH, 12, m);
-    assert_int_equal(a->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
-    assert_int_equal(a->responses_count, 0);
-}
-
 static void a_fetch_waits_until_something_is_appended(void **state)
 {
     fake_topic(&session->core, "t", 1);
@@ -438,7 +422,6 @@ int main(void)
         TEST(an_unknown_topic_id_is_told),
         TEST(offsets_outside_the_log_are_told),
         TEST(topics_of_zstd_are_refused_to_clients_that_cannot_read_it),
-        TEST(sessions_are_never_begun_and_never_found),
         TEST(a_fetch_waits_until_something_is_appended),
         TEST(a_fetch_stops_waiting_when_time_is_up),
         TEST(a_waiting_fetch_is_called_back_when_its_connection_dies),

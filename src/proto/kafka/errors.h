@@ -63,6 +63,7 @@
     X(NON_EMPTY_GROUP, 68, "The group is not empty.")                                                        \
     X(GROUP_ID_NOT_FOUND, 69, "The group id does not exist.")                                                \
     X(FETCH_SESSION_ID_NOT_FOUND, 70, "The fetch session ID was not found.")                                 \
+    X(INVALID_FETCH_SESSION_EPOCH, 71, "The fetch session epoch is invalid.")                                \
     X(FENCED_LEADER_EPOCH, 74, "The leader epoch in the request is older than the epoch on the broker.")     \
     X(UNKNOWN_LEADER_EPOCH, 75, "The leader epoch in the request is newer than the epoch on the broker.")    \
     X(UNSUPPORTED_COMPRESSION_TYPE, 76,                                                                      \
@@ -78,6 +79,8 @@
       "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it.")     \
     X(INVALID_RECORD, 87, "This record has failed the validation on broker and hence will be rejected.")     \
     X(UNKNOWN_TOPIC_ID, 100, "This server does not host this topic ID.")                                     \
+    X(INCONSISTENT_TOPIC_ID, 103, "The log's topic ID did not match the topic ID in the request")            \
+    X(FETCH_SESSION_TOPIC_ID_ERROR, 106, "The fetch session encountered inconsistent topic ID usage")        \
     X(MISMATCHED_ENDPOINT_TYPE, 114, "The request was sent to an endpoint of the wrong type.")               \
     X(UNSUPPORTED_ENDPOINT_TYPE, 115, "This endpoint type is not supported yet.")
 

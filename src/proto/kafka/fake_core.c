@@ -551,6 +551,15 @@ static void init_shard(struct fake_core *core, unsigned i)
     s->compressor = compressor_new();
 }
 
+/* The seam's, which is not linked here: any numbers will do. */
+void os_random(void *ret_bytes, size_t len)
+{
+    static uint32_t n;
+    uint8_t *p = ret_bytes;
+    for (size_t i = 0; i < len; i++)
+        p[i] = (uint8_t)((n = n * 1664525 + 1013904223) >> 24);
+}
+
 void fake_core_init(struct fake_core *core)
 {
     memset(core, 0, sizeof(*core));
@@ -576,6 +585,7 @@ void fake_core_fini(struct fake_core *core)
             free_topic(core, core->topics[i]);
     for (unsigned i = 0; i < FAKE_SHARDS; i++) {
         struct shard *s = &core->shards[i];
+        shard_keeps_free(s);
         heap_fini(&s->conn_deadlines);
         handle_table_fini(&s->conns);
         compressor_free(s->compressor);

@@ -2,15 +2,18 @@
 #ifndef COLOBUS_PROTO_KAFKA_FETCH_H
 #define COLOBUS_PROTO_KAFKA_FETCH_H
 
-#include "proto/kafka/kafka_wire.gen.h"
-#include "proto/kafka/request.h"
+#include "proto/kafka/fetch_session.h"
 #include "proto/kafka/spread.h"
 
+enum { FETCH_TOPIC_IDS_SINCE = 13 /* KIP-516 */ };
+
+/* One partition of the request, or of its session. */
 struct fetch_target {
+    struct fetch_part *part;
     struct topic_partition where;
-    const struct kafka_fetch_request_partition *in;
-    struct kafka_fetch_response_partition *out;
-    const struct read_item *item; /* what came back, in one of the reads below */
+    const struct read_item *item; /* what came back, in one of the reads below; NULL: `err` is the answer */
+    int err;
+    bool has_records, told; /* what the answer will have of it */
 };
 
 /* min_bytes is met over all shards: each read waits for its share of what is missing. If the whole reaches
@@ -19,9 +22,12 @@ struct fetch_target {
  *
  * Reads that came back hold the chunks that the answer refers to, until it is written. */
 struct fetch {
-    struct kafka_fetch_response response;
+    struct fetch_session *session; /* one reference; NULL: none. The targets' parts are the session's. */
+    int32_t epoch;                 /* of the request, see fetch_is_superseded() */
+    bool incremental;              /* the answer leaves out what is not news */
     struct fetch_target *targets;
     uint32_t count;
+    uint32_t reads; /* targets that are read */
     struct kafka_spread spread;
     unsigned shards; /* how many own some of the targets */
 
@@ -31,13 +37,19 @@ struct fetch {
     uint64_t have[KAFKA_MAX_SHARDS];        /* bytes that the last read of a shard brought */
 };
 
-/* Starts the first round; r->state is the struct fetch. No operation is made if there are no targets. */
+/* A later request has gone on with the session: its parts are not to be looked at any more. */
+static inline bool fetch_is_superseded(const struct fetch *st)
+{
+    return st->session && st->session->epoch != fetch_next_epoch(st->epoch);
+}
+
+/* Starts the first round; r->state is the struct fetch. No operation is made if nothing is read. */
 void fetch_wait_start(struct kafka_request *r);
 /* All reads of the round are back: true if the answer can be given, false if another round was started. */
 bool fetch_wait_over(struct kafka_request *r);
+/* Calls the reads back that wait. */
+void fetch_wait_cancel(struct fetch *st);
 /* Frees what came back. */
 void fetch_wait_free(struct fetch *st);
-/* r->abandon. */
-void fetch_wait_abandon(struct kafka_request *r);
 
 #endif

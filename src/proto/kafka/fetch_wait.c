@@ -2,8 +2,7 @@
 
 #include "base/err.h"
 
-/* Calls the waiting reads back, so that the round ends. */
-static void cancel_others(struct fetch *st)
+void fetch_wait_cancel(struct fetch *st)
 {
     for (unsigned s = 0; s < KAFKA_MAX_SHARDS; s++) {
         struct op_read *o = st->out[s];
@@ -34,7 +33,7 @@ static void read_done(struct conn *c, struct op *op)
     if (kafka_request_alive(r)) {
         st->back[o->shard] = o;
         collect(st, o);
-        cancel_others(st);
+        fetch_wait_cancel(st); /* so that the round ends */
     } else {
         op_read_free(o);
     }
@@ -65,10 +64,10 @@ static void add_item(struct op_read *o, const struct fetch_target *t, uint32_t t
 {
     o->items[o->count++] = (struct read_item){
         .log_id = t->where.log_id,
-        .offset = (uint64_t)t->in->fetch_offset,
-        .max_bytes = t->in->partition_max_bytes > 0 ? (uint32_t)t->in->partition_max_bytes : 0,
-        .leader_epoch = t->in->current_leader_epoch,
-        .last_epoch = t->in->last_fetched_epoch,
+        .offset = (uint64_t)t->part->offset,
+        .max_bytes = t->part->max_bytes > 0 ? (uint32_t)t->part->max_bytes : 0,
+        .leader_epoch = t->part->leader_epoch,
+        .last_epoch = t->part->last_epoch,
         .tag = tag,
     };
 }
@@ -79,6 +78,8 @@ void fetch_wait_start(struct kafka_request *r)
     uint64_t share = st->shards ? (missing(st) + st->shards - 1) / st->shards : 0;
     fetch_wait_free(st);
     for (uint32_t i = 0; i < st->count; i++) {
+        if (st->targets[i].err)
+            continue;
         unsigned shard = st->targets[i].where.shard;
         struct op_read *o = st->out[shard];
         add_item(o ? o : new_read(r, st, shard, share), &st->targets[i], i);
@@ -91,9 +92,11 @@ void fetch_wait_start(struct kafka_request *r)
 /* What ends the wait besides the bytes: an error, or a history that diverges (KIP-595). */
 static bool is_settled(const struct fetch *st)
 {
-    for (uint32_t i = 0; i < st->count; i++)
-        if (st->targets[i].item->err || st->targets[i].item->diverging_epoch >= 0)
+    for (uint32_t i = 0; i < st->count; i++) {
+        const struct read_item *it = st->targets[i].item;
+        if (it && (it->err || it->diverging_epoch >= 0))
             return true;
+    }
     return false;
 }
 
@@ -101,7 +104,7 @@ bool fetch_wait_over(struct kafka_request *r)
 {
     struct fetch *st = r->state;
     if (st->shards <= 1 || missing(st) == 0 || is_settled(st) || r->shard->stopping ||
-        r->shard->now_ns >= st->deadline_ns)
+        r->shard->now_ns >= st->deadline_ns || fetch_is_superseded(st))
         return true;
     fetch_wait_start(r);
     return false;
@@ -113,10 +116,4 @@ void fetch_wait_free(struct fetch *st)
         op_read_free(st->back[s]);
         st->back[s] = NULL;
     }
-}
-
-void fetch_wait_abandon(struct kafka_request *r)
-{
-    fetch_wait_free(r->state);
-    cancel_others(r->state);
 }
