@@ -14,6 +14,7 @@ void partition_new(struct shard *s, struct log *log)
     list_init(&p->parked);
     log_set_user(log, p);
     map_put_u64(&s->partitions, log_id(log), p);
+    retention_add(s, p);
 }
 
 struct partition *partition_find(const struct shard *s, uint64_t log_id)
@@ -38,6 +39,7 @@ void partition_delete(struct shard *s, uint64_t log_id)
     }
     if (log_damaged(p->log))
         atomic_fetch_sub(&s->broker->damaged_logs, 1);
+    retention_remove(s, p);
     log_set_user(p->log, NULL);
     store_log_delete(p->log);
     p->magic = 0;

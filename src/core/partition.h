@@ -2,6 +2,7 @@
 #ifndef COLOBUS_CORE_PARTITION_H
 #define COLOBUS_CORE_PARTITION_H
 
+#include "base/heap.h"
 #include "base/list.h"
 #include "store/log.h"
 
@@ -14,7 +15,8 @@ struct partition {
     uint32_t magic;
     struct shard *shard;
     struct log *log;
-    struct list parked; /* struct read_wait: reads to look at again when more is durable */
+    struct heap_node retention; /* when to look at what is too old, see retention.c */
+    struct list parked;         /* struct read_wait: reads to look at again when more is durable */
 };
 
 /* Takes over a log of this shard's store. */
@@ -27,5 +29,10 @@ void partition_table_fini(struct shard *s);
 void partition_advanced(struct log *log);
 /* Wakes every read that waits on this shard. */
 void partition_wake_all(struct shard *s);
+
+/* retention.c: each partition is looked at every retention.check-interval. */
+void retention_init(struct shard *s);
+void retention_add(struct shard *s, struct partition *p);
+void retention_remove(struct shard *s, struct partition *p);
 
 #endif

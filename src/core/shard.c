@@ -194,6 +194,7 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
     s->loop = os_loop_new(shard_turn, s);
     sample_time(s);
     groups_init(s);
+    retention_init(s);
 }
 
 void shard_fini(struct shard *s)
@@ -206,6 +207,7 @@ void shard_fini(struct shard *s)
     map_fini(&s->topics_by_id);
     map_fini(&s->partitions);
     handle_table_fini(&s->conns);
+    heap_fini(&s->retention);
     heap_fini(&s->timers);
     heap_fini(&s->conn_deadlines);
     compressor_free(s->compressor);

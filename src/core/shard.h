@@ -35,6 +35,11 @@ struct shard_hooks {
     void (*tick)(struct shard *s, struct conn *c); /* a connection's deadline has come */
 };
 
+struct shard_timer {
+    struct heap_node node;
+    void (*fire)(struct shard *s, struct shard_timer *t);
+};
+
 /* The turn, in this order: mailboxes, input, timers, journal submit, completions, flush.
  * Completions may queue output and messages; messages to itself are run in the next turn. */
 struct shard {
@@ -60,6 +65,8 @@ struct shard {
     struct map partitions;                   /* log id -> struct partition, those that live here */
     struct groups *groups;                   /* those that live here, of group_table.c */
     struct metrics_shard *metrics;
+    struct heap retention; /* partitions by when they are looked at next */
+    struct shard_timer retention_timer;
 
     struct msg_queue done; /* operations that came home: complete() in the completions phase */
     struct list woken;     /* struct read_park: more is durable, look again */
@@ -78,11 +85,6 @@ struct shard {
     bool stopping;
     bool saved;  /* the store has stopped: its background work must not begin again */
     bool saving; /* the store is being stopped: nothing new reaches it, operations end with ERR_STOPPING */
-};
-
-struct shard_timer {
-    struct heap_node node;
-    void (*fire)(struct shard *s, struct shard_timer *t);
 };
 
 /* Something that waits for room in the journal. Each is retried in order; ERR_AGAIN leaves it where it is. */

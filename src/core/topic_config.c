@@ -259,6 +259,9 @@ void topic_config_log(const struct topic_config *c, struct log_config *ret)
         .index_interval_bytes =
             (uint32_t)clamp(c->index_interval_bytes, INDEX_INTERVAL_MIN, INDEX_INTERVAL_MAX),
         .producer_expiry_ms = producer_expiry_ms,
+        .segment_ms = c->segment_ms,
+        .retention_ms = c->delete_old ? c->retention_ms : -1,
+        .retention_bytes = c->delete_old ? c->retention_bytes : -1,
     };
 }
 

@@ -25,13 +25,32 @@ static struct segment *last_segment(const struct log *l)
     return l->segment_count ? l->segments[l->segment_count - 1] : NULL;
 }
 
-/* The segment that takes the next batch: the last one, or a new one when that is full. */
+/* A segment is so old at a batch that this one begins the next: Kafka's LogSegment.timeWaitedForRoll(). It
+ * goes by the timestamps of the records, so that history that is copied to a topic is divided, and later
+ * removed, as if it had been written in its time. Where the first batch has none, by the clock. Until the
+ * first flush after a start has read the first batch, by the clock, too. */
+static bool too_old(const struct log *l, int64_t first_ms, int64_t created_ms, int64_t batch_ms)
+{
+    int64_t waited;
+    if (l->config.segment_ms == 0)
+        return false;
+    if (first_ms < 0)
+        return os_wall_ms() - created_ms > l->config.segment_ms;
+    return !__builtin_sub_overflow(batch_ms, first_ms, &waited) && waited > l->config.segment_ms;
+}
+
+static bool takes(const struct segment *seg, const struct tail_batch *b)
+{
+    const struct log *l = seg->log;
+    return seg->len == 0 || (seg->len + b->len <= l->config.segment_bytes &&
+                             !too_old(l, seg->first_ms, seg->created_ms, b->max_ts));
+}
+
+/* The segment that takes the next batch: the last one, or a new one when that is full or old. */
 static void choose_segment(struct log *l, struct flush *f)
 {
     struct segment *seg = last_segment(l);
-    bool batches = writable(l) > 0;
-    if (seg &&
-        (!batches || seg->len == 0 || seg->len + tail_at(&l->tail, 0)->len <= l->config.segment_bytes)) {
+    if (seg && (writable(l) == 0 || takes(seg, tail_at(&l->tail, 0)))) {
         f->seg = seg;
     } else {
         if (seg && (seg->dirty || seg->dir_dirty)) { /* sealed: nothing will sync it later */
@@ -46,6 +65,7 @@ static void choose_segment(struct log *l, struct flush *f)
     f->pos = f->seg->len;
     f->end = l->written;
     f->max_ts = f->seg->max_ts;
+    f->first_ms = f->seg->first_ms;
     f->mark_at = f->seg->index_count;
 }
 
@@ -70,8 +90,12 @@ static void choose_batches(struct log *l, struct flush *f)
     bool first_mark = f->seg->index_count == 0;
     for (size_t i = 0; i < n; i++) {
         const struct tail_batch *b = tail_at(&l->tail, i);
-        bool full = f->pos + f->len > 0 && f->pos + f->len + b->len > l->config.segment_bytes;
-        if (full || (f->len && f->len + b->len > FLUSH_MAX_BYTES))
+        bool begun = f->pos + f->len > 0;
+        bool full = begun && f->pos + f->len + b->len > l->config.segment_bytes;
+        if (!begun)
+            f->first_ms = b->max_ts;
+        if (full || (f->len && too_old(l, f->first_ms, f->seg->created_ms, b->max_ts)) ||
+            (f->len && f->len + b->len > FLUSH_MAX_BYTES))
             break;
         uint64_t at = f->pos + f->len;
         if (first_mark || at >= mark_pos + l->config.index_interval_bytes) {
@@ -166,6 +190,19 @@ static int know_index(struct flush *f, int file)
     return err;
 }
 
+/* The first batch of a segment that recovery took over. */
+static int know_first(struct flush *f, int file)
+{
+    uint8_t head[BATCH_HEADER_BYTES];
+    if (f->pos == 0 || f->first_ms != FIRST_UNKNOWN)
+        return 0;
+    int64_t n = blobs_of(f)->ops->read(blobs_of(f), file, head, sizeof(head), 0);
+    if (n < (int64_t)sizeof(head))
+        return n < 0 ? (int)n : ERR_CORRUPT;
+    f->first_ms = batch_max_timestamp(head);
+    return 0;
+}
+
 static int write_batches(const struct flush *f, int file)
 {
     if (f->len == 0)
@@ -190,6 +227,8 @@ static void flush_run(struct os_job *job)
         err = open_segment(f, &file);
     if (!err)
         err = know_index(f, file);
+    if (!err)
+        err = know_first(f, file);
     if (!err)
         err = write_batches(f, file);
     if (!err)
@@ -220,6 +259,7 @@ static void apply_written(struct log *l, struct flush *f)
     seg->len = f->pos + f->len;
     seg->next = f->end;
     seg->max_ts = f->max_ts;
+    seg->first_ms = f->first_ms;
     seg->index_count = f->mark_at + (uint32_t)f->marks.count;
     if (f->marks.count)
         seg->indexed_pos = f->marks.entries[f->marks.count - 1].pos;
@@ -323,6 +363,8 @@ static void flush_done(struct os_job *job)
     }
     l->refs++;
     flush_free(f);
+    if (!l->deleted)
+        log_drop_old(l); /* the start may have moved meanwhile */
     if (save && !l->deleted) {
         size_t len;
         uint8_t *state = state_encode(l, l->next, &len);

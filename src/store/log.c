@@ -182,6 +182,8 @@ void log_apply_batch(struct log *l, const uint8_t *b, int64_t now_ms)
     epoch_note(l, (uint32_t)batch_leader_epoch(b), (uint64_t)batch_base_offset(b));
     if (batch_max_timestamp(b) > l->max_ts)
         l->max_ts = batch_max_timestamp(b);
+    if (batch_max_timestamp(b) < 0)
+        l->untimed_ms = now_ms;
     if (batch_producer_id(b) >= 0)
         producers_append(&l->producers, b, now_ms);
 }
@@ -308,23 +310,6 @@ static void fail_waits(struct log *l, int err)
 
 /* ---- start and end ---- */
 
-/* Whole segments below a start that is durable go. A state may still name them: recovery knows why they are
- * gone. */
-static void drop_segments(struct log *l, uint64_t start)
-{
-    size_t n = 0;
-    while (n + 1 < l->segment_count && l->segments[n]->next <= start)
-        n++;
-    for (size_t i = 0; i < n; i++) {
-        l->segment_bytes -= l->segments[i]->len;
-        segment_doom(l->segments[i]);
-    }
-    if (n) {
-        l->segment_count -= n;
-        memmove(l->segments, l->segments + n, l->segment_count * sizeof(struct segment *));
-    }
-}
-
 struct start_wait {
     struct store_wait wait;
     struct log *log;
@@ -337,8 +322,11 @@ static void start_durable(struct store_wait *w, int err)
     struct start_wait *sw = container_of(w, struct start_wait, wait);
     struct log *l = sw->log;
     l->starts_pending--;
-    if (!err && log_alive(l))
-        drop_segments(l, sw->start);
+    if (!err && log_alive(l)) {
+        if (sw->start > l->start_durable)
+            l->start_durable = sw->start;
+        log_drop_old(l);
+    }
     mem_free(sw);
     log_unref(l);
 }
@@ -408,7 +396,7 @@ void log_check(const struct log *l)
     }
     for (size_t i = 1; i < l->segment_count; i++) /* 3 */
         assert(l->segments[i - 1]->next == l->segments[i]->base);
-    assert(l->segment_count == 0 || l->segments[l->segment_count - 1]->next == l->written);
+    assert(l->segment_count ? l->segments[l->segment_count - 1]->next == l->written : l->written <= l->start);
     assert((l->pin_lsn != 0) == list_linked(&l->pin_link)); /* 4 */
     assert(!(l->flush && l->saving));                       /* 5 */
 }

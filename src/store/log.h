@@ -20,6 +20,8 @@ struct log_config {
     uint64_t segment_bytes;
     uint32_t index_interval_bytes;
     int64_t producer_expiry_ms; /* an idle producer id is forgotten after this */
+    int64_t segment_ms;         /* a batch so much newer than the first begins a new segment; 0: never */
+    int64_t retention_ms, retention_bytes; /* for log_retain(); -1: unlimited */
 };
 
 struct log; /* store/log_impl.h; one shard's thread only */
@@ -89,5 +91,15 @@ void log_epoch_end(const struct log *l, int32_t epoch, int32_t *ret_epoch, int64
 /* Moves the start forward (DeleteRecords). Durable with the next log_wait(). ERR_OFFSET_RANGE, ERR_AGAIN,
  * ERR_NO_SPACE. */
 int log_set_start(struct log *l, uint64_t offset);
+
+struct log_removed {
+    uint64_t segments, records, bytes;
+};
+
+/* Moves the start over what the log's settings no longer keep at `now_ms` (wall clock), and gives back the
+ * space of what lies below a start that is durable. To be called now and then. 0, with what went in *ret
+ * (perhaps nothing). ERR_AGAIN, ERR_NO_SPACE: the journal has no room for the new start; nothing changed, try
+ * again soon. */
+int log_retain(struct log *l, int64_t now_ms, struct log_removed *ret);
 
 #endif

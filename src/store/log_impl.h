@@ -22,6 +22,8 @@ enum {
     LOG_MAGIC = 0x4c4f4721,
 };
 
+#define FIRST_UNKNOWN INT64_MIN
+
 /* ---- tail: the newest batches, referenced in the shard's chunks ---------------------------------------- */
 
 struct tail_batch {
@@ -57,7 +59,8 @@ struct segment {
     uint64_t indexed_pos; /* position of the last index entry */
     uint32_t index_count;
     int64_t max_ts, created_ms;
-    int file; /* -1: not open */
+    int64_t first_ms; /* max timestamp of the first batch; FIRST_UNKNOWN: not read since the start */
+    int file;         /* -1: not open */
     bool index_loaded;
     bool dirty, dir_dirty; /* written, or created, but not synced */
     struct index index;
@@ -80,7 +83,7 @@ struct epoch_start {
  * for the segments; [saved, next) is in the journal too (LOG_FSYNC). Invariants, checked by log_check():
  *  1. written <= durable <= next, saved <= written, start <= durable
  *  2. the tail begins at `written` and ends at `next`, without gaps
- *  3. segments are sorted, without gaps, and the last one ends at `written`
+ *  3. segments are sorted, without gaps, and the last one ends at `written`; without any, written <= start
  *  4. pin_lsn != 0 iff linked in the shard's pins, which are sorted by it
  *  5. at most one flush or state entry is in flight */
 struct log {
@@ -91,7 +94,9 @@ struct log {
     void *user;
 
     uint64_t start, next, durable, written, saved;
+    uint64_t start_durable; /* <= start: what lies below may be unlinked */
     int64_t max_ts;
+    int64_t untimed_ms;     /* when a batch without a timestamp was last appended, or found by recovery */
     uint64_t segment_bytes; /* sum of segment lengths */
     struct tail tail;
     size_t tail_durable; /* how many of the tail's batches are durable */
@@ -133,7 +138,7 @@ struct flush {
     struct span *spans; /* of the tail, which stays until the flush is done */
     size_t span_count, batches;
     uint64_t pos, len, end; /* end: offset after the last batch written */
-    int64_t max_ts;
+    int64_t max_ts, first_ms;
     struct index marks; /* new index entries */
     uint32_t mark_at;   /* number of the first of them */
     struct index index; /* all entries before, if the job had to load them */
@@ -359,6 +364,10 @@ void flush_pressure(struct store_shard *ss); /* the tails are over their budget 
 void flush_os(struct store_shard *ss);       /* what this turn appended to LOG_OS logs */
 void disk_is_full(struct store_shard *ss);   /* publishers are refused until disk_is_fine() */
 void disk_is_fine(struct store_shard *ss);
+
+/* retain.c */
+void log_drop_old(
+    struct log *l); /* files and memory of what lies below the durable start, if they are idle */
 
 /* segment.c */
 struct segment *segment_new(struct log *l, uint64_t base);

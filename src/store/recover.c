@@ -262,10 +262,46 @@ static int load_batch(struct log *l, const struct found_entry *e, uint64_t as_of
     return 0;
 }
 
+/* Without segments the log begins at the batch that holds its start. Batches before it were not needed any
+ * more, so there may be gaps among them; those that are there still count for epochs and sequences. A damaged
+ * one may reach over the start. */
+static int begin_at_start(struct log *l, const struct found_log *f)
+{
+    struct journal *j = l->ss->st->journal;
+    uint64_t begin = l->start;
+    size_t i;
+    for (i = 0; i < f->count && f->entries[i].base < l->start; i++) {
+        const struct found_entry *e = &f->entries[i];
+        uint8_t head[BATCH_HEADER_BYTES];
+        if (i > 0 && e->base == f->entries[i - 1].base)
+            continue;
+        begin = e->base;
+        if (!e->ok || e->len < sizeof(head))
+            continue;
+        int err = j->ops->read_body(j, e->body_at, head, sizeof(head));
+        if (err)
+            return err;
+        if ((uint64_t)batch_next_offset(head) > l->start)
+            break;
+        begin = l->start;
+        if (e->base >= f->state_as_of)
+            log_apply_batch(l, head, os_wall_ms());
+    }
+    if (i < f->count && f->entries[i].base == l->start)
+        begin = l->start;
+    l->written = l->saved = l->next = l->durable = begin;
+    return 0;
+}
+
 static int load_entries(struct log *l, struct found_log *f)
 {
     if (f->count)
         qsort(f->entries, f->count, sizeof(*f->entries), compare_entries);
+    if (l->segment_count == 0 && l->start > l->written && l->config.durability == LOG_FSYNC) {
+        int err = begin_at_start(l, f);
+        if (err)
+            return err;
+    }
     for (size_t i = 0; i < f->count; i++) {
         const struct found_entry *e = &f->entries[i];
         if (e->base < l->next)
@@ -356,6 +392,8 @@ int store_recover_log(struct store *st, uint64_t id, const struct log_config *cf
         f->entries = NULL;
         f->count = f->cap = 0;
     }
+    l->start_durable = l->start;  /* once the store has started */
+    l->untimed_ms = os_wall_ms(); /* nobody knows, so they are kept for once more */
     *ret_log = l;
     return 0;
 }

@@ -13,6 +13,7 @@ struct segment *segment_new(struct log *l, uint64_t base)
     struct segment *seg = mem_zalloc(sizeof(*seg));
     seg->base = seg->next = base;
     seg->max_ts = -1;
+    seg->first_ms = FIRST_UNKNOWN;
     seg->file = -1;
     seg->log = l;
     index_init(&seg->index);

@@ -33,6 +33,7 @@ static void configure(unsigned shards)
     set("shutdown.timeout", "5s");
     set("kafka.idle-timeout", "1h");
     set("kafka.producer-id-expiration", "unlimited"); /* the clock leaps when nothing happens */
+    set("retention.time", "unlimited");               /* the ledger misses what is removed */
 }
 
 void stage_init(uint64_t seed, unsigned shards)
