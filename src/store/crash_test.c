@@ -20,7 +20,14 @@ enum { LOGS = 8, CUTS = 24 };
 
 static uint64_t first_seed = 1, seeds = 12;
 
-/* What one turn of one shard does: creates, appends, trims. */
+/* Retention at a time when between none and all of the log is too old. */
+static void retain(struct rig *r, struct rig_log *l)
+{
+    int64_t newest = l->count ? (int64_t)l->batches[l->count - 1].seed : 0;
+    rig_retain(r, l, newest + l->config.retention_ms + 2 - (int64_t)sim_random_below(60));
+}
+
+/* What one turn of one shard does: creates, appends, trims, removes what is too old. */
 static void script(struct rig *r, unsigned shard, void *arg)
 {
     const struct log_config *configs = arg;
@@ -36,6 +43,8 @@ static void script(struct rig *r, unsigned shard, void *arg)
         if (sim_random_below(40) == 0)
             rig_trim(r, l,
                      log_durable(l->log) - sim_random_below(log_durable(l->log) - log_start(l->log) + 1));
+        else if (sim_random_below(30) == 0)
+            retain(r, l);
         else
             rig_append(r, l, 1 + (uint32_t)sim_random_below(4), payload);
     }
@@ -50,7 +59,8 @@ static void prepare(struct rig *r, struct log_config *configs, unsigned shards,
     r->script = script;
     r->script_arg = configs;
     for (int i = 0; i < LOGS; i++)
-        configs[i] = (struct log_config){durability, 4096 + (uint64_t)i * 4000, 256, INT64_MAX / 4};
+        configs[i] = (struct log_config){
+            durability, 4096 + (uint64_t)i * 4000, 256, INT64_MAX / 4, i % 3 ? 15 : 0, 20, i % 4 ? -1 : 9000};
 }
 
 /* What recovery showed is promised from now on, and what it did not show never was. */

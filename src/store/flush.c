@@ -27,12 +27,12 @@ static struct segment *last_segment(const struct log *l)
 
 /* A segment is so old at a batch that this one begins the next: Kafka's LogSegment.timeWaitedForRoll(). It
  * goes by the timestamps of the records, so that history that is copied to a topic is divided, and later
- * removed, as if it had been written in its time. Where the first batch has none, by the clock. Until the
- * first flush after a start has read the first batch, by the clock, too. */
+ * removed, as if it had been written in its time. Where the first batch has none, by the clock. The first
+ * flush after a start reads the first batch; until then none is too old. */
 static bool too_old(const struct log *l, int64_t first_ms, int64_t created_ms, int64_t batch_ms)
 {
     int64_t waited;
-    if (l->config.segment_ms == 0)
+    if (l->config.segment_ms == 0 || first_ms == FIRST_UNKNOWN)
         return false;
     if (first_ms < 0)
         return os_wall_ms() - created_ms > l->config.segment_ms;

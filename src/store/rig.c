@@ -299,6 +299,27 @@ int rig_trim(struct rig *r, struct rig_log *l, uint64_t offset)
     return 0;
 }
 
+int rig_retain(struct rig *r, struct rig_log *l, int64_t now_ms)
+{
+    uint64_t before = log_start(l->log);
+    struct log_removed removed;
+    int err = log_retain(l->log, now_ms, &removed);
+    uint64_t start = log_start(l->log);
+    assert(start - before == removed.records);
+    if (err || start == before)
+        return err;
+    for (size_t i = 0; i < l->count && l->config.retention_bytes < 0; i++) /* nothing younger goes */
+        assert(l->batches[i].base >= start || l->batches[i].base < before ||
+               now_ms - (int64_t)l->batches[i].seed > l->config.retention_ms);
+    if (start > l->start_asked)
+        l->start_asked = start;
+    struct rig_wait *rw = wait_new(r, l);
+    rw->what = WAIT_TRIM;
+    rw->start = start;
+    log_wait(l->log, &rw->wait);
+    return 0;
+}
+
 void rig_run(struct rig *r, uint64_t steps)
 {
     for (unsigned i = 0; i < r->opt.shards; i++)

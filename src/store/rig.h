@@ -56,6 +56,8 @@ int rig_create(struct rig *r, unsigned index,
                const struct log_config *cfg); /* durable: logs[index].created */
 int rig_append(struct rig *r, struct rig_log *l, uint32_t records, uint32_t payload);
 int rig_trim(struct rig *r, struct rig_log *l, uint64_t offset);
+/* Applies the log's retention. A batch's timestamp is its seed, so one more with each. */
+int rig_retain(struct rig *r, struct rig_log *l, int64_t now_ms);
 /* Runs until nothing is in flight. */
 void rig_settle(struct rig *r);
 void rig_run(struct rig *r, uint64_t steps);
