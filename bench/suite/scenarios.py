@@ -18,11 +18,13 @@ TIMEOUT = 120
 class Bench:
     """One broker with its own data directory and the load client against it."""
 
-    def __init__(self, args, work, settings):
+    def __init__(self, args, work, settings, make=None):
+        """`make(data_dir)` gives another broker than ours."""
         self.args = args
         self.data_dir = tempfile.mkdtemp(prefix="data-", dir=work)
-        self.broker = Broker(args.binary, os.path.join(self.data_dir, "data"), settings=settings,
-                             shards=settings.get("shards", 1))
+        folder = os.path.join(self.data_dir, "data")
+        self.broker = make(folder) if make else Broker(args.binary, folder, settings=settings,
+                                                       shards=settings.get("shards", 1))
 
     def __enter__(self):
         return self
@@ -32,7 +34,8 @@ class Bench:
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
     def command(self, mode, **options):
-        command = [self.args.load, mode, "--brokers", self.broker.bootstrap, "--timeout", str(TIMEOUT)]
+        command = [*getattr(self.args, "client_wrap", ()), self.args.load, mode, "--brokers", self.broker.bootstrap,
+                   "--timeout", str(TIMEOUT)]
         for key, value in options.items():
             command += ["--" + key.replace("_", "-")] + ([] if value is True else [str(value)])
         return command
