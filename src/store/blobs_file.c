@@ -135,7 +135,11 @@ static int put(struct blobs *b, const char *name, struct span bytes)
     int err = write_whole(tmp, bytes);
     if (!err)
         err = os_rename(tmp, path);
-    return err ? err : os_sync_dir(parent_of(path, folder));
+    if (err) {
+        os_unlink(tmp); /* on a full disk what was written of it would be in the way */
+        return err;
+    }
+    return os_sync_dir(parent_of(path, folder));
 }
 
 static void free_blobs(struct blobs *b)

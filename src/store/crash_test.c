@@ -18,7 +18,7 @@
 
 enum { LOGS = 8, CUTS = 24 };
 
-static uint64_t first_seed = 1, seeds = 12;
+static uint64_t first_seed = 1, seeds = 12, snapshots, large_snapshots;
 
 /* Retention at a time when between none and all of the log is too old. */
 static void retain(struct rig *r, struct rig_log *l)
@@ -27,10 +27,23 @@ static void retain(struct rig *r, struct rig_log *l)
     rig_retain(r, l, newest + l->config.retention_ms + 2 - (int64_t)sim_random_below(60));
 }
 
-/* What one turn of one shard does: creates, appends, trims, removes what is too old. */
+static void script_commands(struct rig *r, unsigned shard)
+{
+    static const size_t sizes[] = {0, 1000, 20000};
+    if (sim_random_below(50) == 0)
+        r->snapshot_bytes = sizes[sim_random_below(3)];
+    for (unsigned n = (unsigned)sim_random_below(3); n-- > 0;) {
+        unsigned i = (unsigned)sim_random_below(RIG_COMMAND_LOGS);
+        if (store_shard_of(r->st, r->commands[i].id) == shard)
+            rig_command(r, i, (uint32_t)sim_random_below(sim_random_below(10) ? 100 : 2000));
+    }
+}
+
+/* What one turn of one shard does: creates, appends, trims, removes what is too old, commands. */
 static void script(struct rig *r, unsigned shard, void *arg)
 {
     const struct log_config *configs = arg;
+    script_commands(r, shard);
     for (unsigned n = (unsigned)sim_random_below(4); n-- > 0;) {
         unsigned i = (unsigned)sim_random_below(LOGS);
         struct rig_log *l = &r->logs[i];
@@ -63,40 +76,22 @@ static void prepare(struct rig *r, struct log_config *configs, unsigned shards,
             durability, 4096 + (uint64_t)i * 4000, 256, INT64_MAX / 4, i % 3 ? 15 : 0, 20, i % 4 ? -1 : 9000};
 }
 
-/* What recovery showed is promised from now on, and what it did not show never was. */
-static void rebase(struct rig *r)
-{
-    for (int i = 0; i < LOGS; i++) {
-        struct rig_log *l = &r->logs[i];
-        l->created_ack = l->log ? 1 : 0;
-        l->start_ack = l->log ? 1 : 0;
-        l->start = l->log ? log_start(l->log) : 0;
-        for (size_t k = 0; k < l->count; k++)
-            l->batches[k].acked = 1;
-    }
-}
-
 /* Recovers one image and compares with what was acknowledged; then writes on, and recovers that, too. */
 static void recover_image(struct rig *r, struct sim_image *image, uint64_t ack, uint64_t seed)
 {
     struct rig copy = *r;
-    struct rig_batch *batches[RIG_MAX_LOGS];
-    for (int i = 0; i < RIG_MAX_LOGS; i++) {
-        batches[i] = calloc(r->logs[i].cap + 1, sizeof(struct rig_batch));
-        if (r->logs[i].count)
-            memcpy(batches[i], r->logs[i].batches, r->logs[i].count * sizeof(struct rig_batch));
-        copy.logs[i].cap = r->logs[i].cap + 1;
-        copy.logs[i].batches = batches[i];
-    }
+    rig_copy_model(&copy);
     sim_boot(image, seed);
     copy.script = NULL;
     assert_int_equal(rig_open(&copy), 0);
     rig_verify_all(&copy, ack);
-    rebase(&copy);
+    rig_rebase(&copy);
     rig_settle(&copy);
     for (int i = 0; i < LOGS; i++)
         if (copy.logs[i].log)
             rig_append(&copy, &copy.logs[i], 2, 100);
+    for (unsigned i = 0; i < RIG_COMMAND_LOGS; i++)
+        rig_command(&copy, i, 50);
     rig_settle(&copy);
     rig_verify_all(&copy, UINT64_MAX - 1);
     rig_close(&copy);
@@ -136,6 +131,8 @@ static void one_seed(uint64_t seed, unsigned shards)
         acks[i] = sim_disk_mark_before(op);
     }
     rig_abandon(&r);
+    snapshots += r.snapshots;
+    large_snapshots += r.large_snapshots;
     for (int i = 0; i < CUTS; i++)
         recover_image(&r, images[i], acks[i], seed + (uint64_t)i);
     rig_fini(&r);
@@ -146,6 +143,7 @@ static void acknowledged_batches_survive_power_cuts(void **state)
 {
     for (uint64_t s = first_seed; s < first_seed + seeds; s++)
         one_seed(s, s % 2 ? 1 : 3);
+    assert_true(seeds < 10 || (large_snapshots > 10 * seeds && snapshots > 2 * large_snapshots));
 }
 
 /* LOG_OS promises less: what the kernel has survives a kill, and after a power cut the log is a prefix. */

@@ -37,19 +37,60 @@ static void on_failed(void *arg, int err, const char *what)
     ((struct rig *)arg)->failed = err;
 }
 
-/* The snapshot: for each log that exists, id and durability. Commands have the same form. */
-static void on_snapshot(void *arg, uint64_t log_id, struct outq *out)
+/* The metadata's snapshot: for each log that exists or is being created, id and durability. Commands have the
+ * same form. */
+static void snapshot_meta(const struct rig *r, struct outq *out)
 {
-    struct rig *r = arg;
     for (int i = 0; i < RIG_MAX_LOGS; i++) {
         uint8_t row[24] = {0};
-        if (!r->logs[i].created || r->logs[i].deleted_ack)
+        if (!(r->logs[i].created || r->logs[i].creating) || r->logs[i].deleted_ack)
             continue;
         le_put_u64(row, (uint64_t)i + 1);
         le_put_u64(row + 8, r->logs[i].config.durability);
         le_put_u64(row + 16, r->logs[i].config.segment_bytes);
         outq_copy(out, span_of(row, sizeof(row)));
     }
+}
+
+/* The other command logs': id, number of commands, hash, then bytes that follow from the hash. */
+static void snapshot_commands(const struct rig_commands *c, struct outq *out)
+{
+    uint8_t head[24];
+    le_put_u64(head, c->id);
+    le_put_u64(head + 8, c->count);
+    le_put_u64(head + 16, c->hash);
+    outq_copy(out, span_of(head, sizeof(head)));
+}
+
+static uint8_t padding_at(uint64_t seed, size_t i)
+{
+    return (uint8_t)((seed + i) * 0x9e3779b97f4a7c15u >> 56);
+}
+
+static void snapshot_padding(uint64_t seed, size_t len, struct outq *out)
+{
+    uint8_t bytes[500];
+    for (size_t at = 0; at < len; at += sizeof(bytes)) {
+        size_t n = len - at < sizeof(bytes) ? len - at : sizeof(bytes);
+        for (size_t i = 0; i < n; i++)
+            bytes[i] = seed ? padding_at(seed, at + i) : 0;
+        outq_copy(out, span_of(bytes, n));
+    }
+}
+
+static void on_snapshot(void *arg, uint64_t log_id, struct outq *out)
+{
+    struct rig *r = arg;
+    if (log_id == STORE_META_LOG) {
+        snapshot_meta(r, out);
+        snapshot_padding(0, r->snapshot_bytes / 24 * 24 + 24, out); /* rows of no log */
+    } else {
+        const struct rig_commands *c = &r->commands[log_id - STORE_COMMAND_LOGS];
+        snapshot_commands(c, out);
+        snapshot_padding(c->hash | 1, r->snapshot_bytes, out);
+    }
+    r->snapshots++;
+    r->large_snapshots += out->len >= 8 << 10;
 }
 
 static void turn(void *arg)
@@ -90,6 +131,8 @@ void rig_fini(struct rig *r)
 {
     for (int i = 0; i < RIG_MAX_LOGS; i++)
         free(r->logs[i].batches);
+    for (int i = 0; i < RIG_COMMAND_LOGS; i++)
+        free(r->commands[i].model);
 }
 
 static int apply(void *arg, struct span rows)
@@ -97,7 +140,9 @@ static int apply(void *arg, struct span rows)
     struct rig *r = arg;
     for (size_t at = 0; at + 24 <= rows.len; at += 24) {
         uint64_t id = le_u64(rows.ptr + at);
-        assert(id >= 1 && id <= RIG_MAX_LOGS);
+        if (id == 0)
+            continue; /* padding */
+        assert(id <= RIG_MAX_LOGS);
         struct rig_log *l = &r->logs[id - 1];
         l->created = true;
         l->id = id;
@@ -105,6 +150,46 @@ static int apply(void *arg, struct span rows)
         l->config.segment_bytes = le_u64(rows.ptr + at + 16);
     }
     return 0;
+}
+
+static int restore_commands(void *arg, struct span snapshot)
+{
+    struct rig_commands *c = arg;
+    assert(snapshot.len >= 24 && le_u64(snapshot.ptr) == c->id && c->count == 0);
+    c->count = le_u64(snapshot.ptr + 8);
+    c->hash = le_u64(snapshot.ptr + 16);
+    for (size_t i = 24; i < snapshot.len; i++)
+        assert(snapshot.ptr[i] == padding_at(c->hash | 1, i - 24));
+    return 0;
+}
+
+static uint64_t fold(uint64_t hash, struct span command)
+{
+    for (size_t i = 0; i < command.len; i++)
+        hash = (hash ^ command.ptr[i]) * 0x100000001b3u;
+    return hash;
+}
+
+/* A command says which log it is of and its number there: none may be missing, doubled or another log's. */
+static int apply_command(void *arg, struct span command)
+{
+    struct rig_commands *c = arg;
+    assert(command.len >= 16 && le_u64(command.ptr) == c->id && le_u64(command.ptr + 8) == c->count + 1);
+    c->count++;
+    c->hash = fold(c->hash, command);
+    return 0;
+}
+
+static int recover_commands(struct rig *r)
+{
+    int err = store_replay_commands(r->st, STORE_META_LOG, apply, apply, r);
+    for (unsigned i = 0; i < RIG_COMMAND_LOGS && !err; i++) {
+        struct rig_commands *c = &r->commands[i];
+        c->id = STORE_COMMAND_LOGS + i;
+        c->count = c->hash = 0;
+        err = store_replay_commands(r->st, c->id, restore_commands, apply_command, c);
+    }
+    return err;
 }
 
 static int recover_logs(struct rig *r)
@@ -138,7 +223,7 @@ int rig_open(struct rig *r)
         r->st = NULL;
         return err;
     }
-    err = store_replay_commands(r->st, STORE_META_LOG, apply, apply, r);
+    err = recover_commands(r);
     if (!err)
         err = recover_logs(r);
     for (unsigned i = 0; i < r->opt.shards; i++) {
@@ -167,6 +252,13 @@ void rig_close(struct rig *r)
         os_loop_wake(r->loops[i]);
     bool stopped = sim_run_until(all_stopped, r, 100000);
     assert(stopped || r->failed);
+    rig_give_up(r);
+}
+
+void rig_give_up(struct rig *r)
+{
+    if (!r->st)
+        return;
     store_close(r->st);
     r->st = NULL;
     for (unsigned i = 0; i < r->opt.shards; i++)
@@ -184,9 +276,10 @@ struct rig_wait {
     struct store_wait wait;
     struct rig *rig;
     struct rig_log *log;
-    size_t batch;
+    struct rig_commands *commands;
+    size_t batch; /* or command */
     uint64_t start;
-    enum { WAIT_APPEND, WAIT_CREATE, WAIT_TRIM } what;
+    enum { WAIT_APPEND, WAIT_CREATE, WAIT_TRIM, WAIT_COMMAND } what;
 };
 
 static void acknowledged(struct store_wait *w, int err)
@@ -199,6 +292,8 @@ static void acknowledged(struct store_wait *w, int err)
         if (rw->what == WAIT_APPEND) {
             l->batches[rw->batch].acked = r->acks;
             assert(log_durable(l->log) >= l->batches[rw->batch].base + l->batches[rw->batch].count);
+        } else if (rw->what == WAIT_COMMAND) {
+            rw->commands->model[rw->batch].acked = r->acks;
         } else if (rw->what == WAIT_CREATE) {
             l->created_ack = r->acks;
             l->created = true;
@@ -320,6 +415,38 @@ int rig_retain(struct rig *r, struct rig_log *l, int64_t now_ms)
     return 0;
 }
 
+/* The command's bytes: which log, which number, then some more. */
+int rig_command(struct rig *r, unsigned index, uint32_t bytes)
+{
+    struct rig_commands *c = &r->commands[index];
+    struct store_shard *ss = store_shard(r->st, store_shard_of(r->st, c->id));
+    uint8_t command[16 + 2048];
+    assert(bytes <= 2048 && c->model_count == c->count);
+    le_put_u64(command, c->id);
+    le_put_u64(command + 8, c->count + 1);
+    for (uint32_t i = 0; i < bytes; i++)
+        command[16 + i] = padding_at(c->hash + c->count, i);
+    if (c->model_count == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : 64;
+        c->model = model_realloc(c->model, c->cap * sizeof(*c->model));
+    }
+    uint64_t hash = fold(c->hash, span_of(command, 16 + bytes));
+    c->model[c->model_count++] = (struct rig_command){hash, 0}; /* before the store sees it, as a batch */
+    int err = store_command_append(ss, c->id, span_of(command, 16 + bytes));
+    if (err) {
+        c->model_count--;
+        return err;
+    }
+    c->count++; /* applied when appended, not when durable */
+    c->hash = hash;
+    struct rig_wait *rw = wait_new(r, NULL);
+    rw->what = WAIT_COMMAND;
+    rw->commands = c;
+    rw->batch = c->model_count - 1;
+    store_wait(ss, &rw->wait);
+    return 0;
+}
+
 void rig_run(struct rig *r, uint64_t steps)
 {
     for (unsigned i = 0; i < r->opt.shards; i++)
@@ -333,7 +460,7 @@ static bool settled(void *arg)
     struct rig *r = arg;
     for (unsigned i = 0; i < r->opt.shards; i++) {
         const struct store_shard *ss = store_shard(r->st, i);
-        if (ss->groups_in_flight || ss->flushes || ss->reads || ss->ready ||
+        if (ss->groups_in_flight || ss->flushes || ss->reads || ss->spills || ss->ready ||
             (ss->group && ss->group->g.count))
             return false;
     }
@@ -460,8 +587,56 @@ void rig_verify(struct rig *r, struct rig_log *l, uint64_t ack)
     l->count = kept;
 }
 
+void rig_verify_commands(struct rig *r, struct rig_commands *c, uint64_t ack)
+{
+    assert(c->count <= c->model_count);
+    assert(c->hash == (c->count ? c->model[c->count - 1].hash : 0));
+    for (size_t i = c->count; i < c->model_count; i++)
+        assert(!(c->model[i].acked && c->model[i].acked <= ack)); /* acknowledged, so it must be there */
+    c->model_count = c->count;
+}
+
 void rig_verify_all(struct rig *r, uint64_t ack)
 {
     for (int i = 0; i < RIG_MAX_LOGS; i++)
         rig_verify(r, &r->logs[i], ack);
+    for (int i = 0; i < RIG_COMMAND_LOGS; i++)
+        rig_verify_commands(r, &r->commands[i], ack);
+}
+
+static void *copy_of(const void *p, size_t len)
+{
+    void *copy = model_realloc(NULL, len + 1);
+    if (len)
+        memcpy(copy, p, len);
+    return copy;
+}
+
+void rig_copy_model(struct rig *copy)
+{
+    for (int i = 0; i < RIG_MAX_LOGS; i++) {
+        struct rig_log *l = &copy->logs[i];
+        l->batches = copy_of(l->batches, l->count * sizeof(*l->batches));
+        l->cap = l->count;
+    }
+    for (int i = 0; i < RIG_COMMAND_LOGS; i++) {
+        struct rig_commands *c = &copy->commands[i];
+        c->model = copy_of(c->model, c->model_count * sizeof(*c->model));
+        c->cap = c->model_count;
+    }
+}
+
+void rig_rebase(struct rig *r)
+{
+    for (int i = 0; i < RIG_MAX_LOGS; i++) {
+        struct rig_log *l = &r->logs[i];
+        l->created_ack = l->log ? 1 : 0;
+        l->start_ack = l->log ? 1 : 0;
+        l->start = l->log ? log_start(l->log) : 0;
+        for (size_t k = 0; k < l->count; k++)
+            l->batches[k].acked = 1;
+    }
+    for (int i = 0; i < RIG_COMMAND_LOGS; i++)
+        for (size_t k = 0; k < r->commands[i].model_count; k++)
+            r->commands[i].model[k].acked = 1;
 }

@@ -208,6 +208,8 @@ static void spilled(struct spill *s)
         store_fail(l->ss->st, s->err, "writing a log's state");
     } else if (s->err || l->deleted) {
         l->saving = false; /* the journal keeps what it has; recycling will ask again */
+        if (!s->err)
+            spill_remove(l->ss->st, s->file.name);
     } else {
         l->state_len = STATE_SPILL_BYTES;
         l->state = mem_alloc(STATE_SPILL_BYTES);
