@@ -102,7 +102,7 @@ static bool body_ok(struct dump *d, const struct journal_replay_entry *e, uint64
            (uint64_t)batch_base_offset(b) == e->base && (uint32_t)batch_leader_epoch(b) == e->epoch;
 }
 
-static void print_spilled(struct dump *d, uint64_t pos, uint32_t len)
+static void print_spilled(struct dump *d, bool commands, uint64_t pos, uint32_t len)
 {
     enum { NAME_AT = 20 };
     char name[64];
@@ -113,8 +113,12 @@ static void print_spilled(struct dump *d, uint64_t pos, uint32_t len)
     for (; n < len - NAME_AT && p[NAME_AT + n] > 0x20 && p[NAME_AT + n] < 0x7f; n++)
         name[n] = (char)p[NAME_AT + n];
     name[n] = 0;
-    dump_line(d, "    start=%llu, the state is %llu bytes in the file states/%s",
-              (unsigned long long)le_u64(p), (unsigned long long)le_u64(p + 8), name);
+    if (commands)
+        dump_line(d, "    the snapshot is %llu bytes in the file states/%s",
+                  (unsigned long long)le_u64(p + 8), name);
+    else
+        dump_line(d, "    start=%llu, the state is %llu bytes in the file states/%s",
+                  (unsigned long long)le_u64(p), (unsigned long long)le_u64(p + 8), name);
 }
 
 static void print_body(struct dump *d, const struct journal_replay_entry *e, uint64_t pos)
@@ -126,7 +130,7 @@ static void print_body(struct dump *d, const struct journal_replay_entry *e, uin
     if (b)
         dump_line(d, "    %s", dump_batch(b, buf));
     else if (e->type == JOURNAL_STATE && e->flags & JOURNAL_SPILLED)
-        print_spilled(d, pos, e->body_len);
+        print_spilled(d, store_is_command_log(e->log_id), pos, e->body_len);
     else if (e->type == JOURNAL_STATE && !store_is_command_log(e->log_id))
         dump_state(d, pos, e->body_len, false);
 }

@@ -312,6 +312,32 @@ static void a_state_file_shows_everything(void **state)
     end(&r);
 }
 
+static void a_snapshot_in_a_file_is_named(void **state)
+{
+    struct rig r;
+    char expected[256];
+    begin(&r);
+    r.snapshot_bytes = 20000;
+    append(&r, 100, 6000);
+    rig_close(&r);
+    const char *path = last_file("data/states", ".snapshot");
+    snprintf(expected, sizeof(expected), "    the snapshot is 20040 bytes in the file %s\n",
+             path + strlen("data/"));
+    assert_int_equal(dump(path), 0);
+    assert_says("snapshot of a command log, 20040 bytes (its checksum stands in the journal)\n");
+    bool found = false;
+    for (uint64_t no = 1; no < 100 && !found; no++) {
+        char journal[64];
+        snprintf(journal, sizeof(journal), "data/journal/%010llu.journal", (unsigned long long)no);
+        int err = dump(journal);
+        assert_true(err == 0 || err == ERR_NOT_FOUND);
+        found = strstr(text, expected);
+    }
+    assert_true(found);
+    assert_says("state log=0 base=1 ");
+    end(&r);
+}
+
 static void other_files_are_refused(void **state)
 {
     struct rig r;
@@ -353,6 +379,7 @@ int main(void)
         cmocka_unit_test(states_in_the_journal_are_summarised),
         cmocka_unit_test(a_spare_says_what_it_was),
         cmocka_unit_test(a_state_file_shows_everything),
+        cmocka_unit_test(a_snapshot_in_a_file_is_named),
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(a_reader_that_goes_away_ends_it),
     };
