@@ -27,6 +27,35 @@ void admin_answer_text(struct conn *c, uint64_t seq, int status, const char *typ
     text_free(text);
 }
 
+/* ---- JSON ---------------------------------------------------------------------------------------------- */
+
+void admin_answer_json(struct conn *c, uint64_t seq, int status, json_t *o)
+{
+    struct text text = {0};
+    text_put_json(&text, o, JSON_COMPACT);
+    json_decref(o);
+    admin_answer_text(c, seq, status, "application/json", &text);
+}
+
+json_t *admin_json_span(struct span s)
+{
+    json_t *text = json_stringn((const char *)s.ptr, s.len);
+    return text ? text : json_string("(not UTF-8)");
+}
+
+/* A web page can send a form anywhere, but JSON only with the consent that this server never gives. */
+bool admin_take_json(struct conn *c, const struct http_request *req, struct http_ticket ticket,
+                     json_t **ret_body)
+{
+    json_error_t where;
+    if (!http_body_is(req, "application/json")) {
+        http_respond_error(c, ticket.seq, 415, "send Content-Type: application/json");
+        return false;
+    }
+    *ret_body = json_loadb((const char *)req->body.ptr, req->body.len, JSON_REJECT_DUPLICATES, &where);
+    return true;
+}
+
 /* ---- questions to the broker --------------------------------------------------------------------------- */
 
 static void call_done(struct admin_call *call)
@@ -93,6 +122,10 @@ static const struct http_route routes[] = {
     {HTTP_POST, "/api/topics", admin_topics_create, HTTP_NEEDS_LENGTH},
     {HTTP_GET, "/api/topics/{name}", admin_topic_describe, 0},
     {HTTP_DELETE, "/api/topics/{name}", admin_topic_delete, 0},
+    {HTTP_GET, "/api/groups", admin_groups_list, 0},
+    {HTTP_GET, "/api/groups/{name}", admin_group_describe, 0},
+    {HTTP_POST, "/api/groups/{name}/reset", admin_group_reset, HTTP_NEEDS_LENGTH},
+    {HTTP_DELETE, "/api/groups/{name}", admin_group_delete, 0},
 };
 
 static void answered(struct conn *c, const struct http_server *server, int status, uint64_t us)

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "core/config.h"
+#include "core/group.h"
 #include "core/metrics.h"
 #include "proto/http/http.h"
 
@@ -39,11 +40,36 @@ struct admin_topic {
     size_t config_count;
 };
 
+struct admin_offset {
+    const struct admin_topic *topic; /* NULL: it is gone */
+    uint32_t partition;
+    int64_t offset;
+    uint64_t start, end,
+        lag; /* lag: records from the position, or the start if that is behind it, to the end */
+    struct span metadata;
+};
+
+struct admin_group {
+    struct span name, protocol_type, protocol;
+    const char *state;
+    uint32_t member_count;
+    const struct admin_offset *offsets; /* by topic and partition */
+    size_t offset_count;
+    uint64_t lag; /* the sum */
+    /* of ADMIN_GROUP_DESCRIBE only */
+    int32_t generation;
+    const struct group_member_info *members;
+};
+
 enum admin_op {
     ADMIN_TOPIC_LIST,     /* all that the actor may see, sorted by name, with their partitions */
     ADMIN_TOPIC_DESCRIBE, /* `name`, with its configs */
     ADMIN_TOPIC_CREATE,   /* `name`, `partitions`, `configs`; may answer with the topic */
     ADMIN_TOPIC_DELETE,   /* `name` */
+    ADMIN_GROUP_LIST,     /* all that the actor may see, sorted by name, and all topics */
+    ADMIN_GROUP_DESCRIBE, /* `name`, with its members */
+    ADMIN_GROUP_RESET,    /* `name`, as `reset` says; answers as describe does */
+    ADMIN_GROUP_DELETE,   /* `name` */
 };
 
 /* One question. It is the backend's from submit() until it calls done(), exactly once, on `shard`'s thread,
@@ -59,11 +85,19 @@ struct admin_call {
     int32_t partitions; /* -1: the default */
     const struct admin_config *configs;
     size_t config_count;
+    struct admin_reset {
+        struct span topic;
+        int32_t partition; /* -1: all */
+        enum { ADMIN_TO_EARLIEST, ADMIN_TO_LATEST, ADMIN_TO_OFFSET, ADMIN_TO_TIME } to;
+        int64_t value; /* the offset, or the time in ms */
+    } reset;
     /* out */
     int err;
     const char *reason; /* more than err_text(err), or NULL */
     const struct admin_topic *topics;
     size_t topic_count;
+    const struct admin_group *groups;
+    size_t group_count;
 
     void (*done)(struct admin_call *call);
     struct http_ticket ticket; /* from here on the management port's own */

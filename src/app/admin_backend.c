@@ -22,6 +22,7 @@ struct gather {
     const uint64_t *log_ids;
     size_t count;
     unsigned waiting;
+    void (*next)(struct admin_call *call);
 };
 
 static void came_back(struct shard *home, struct msg *m)
@@ -29,7 +30,7 @@ static void came_back(struct shard *home, struct msg *m)
     struct gather *g = container_of(m, struct ask, msg)->gather;
     assert(home == g->call->shard && g->waiting > 0);
     if (--g->waiting == 0)
-        g->call->done(g->call);
+        g->next(g->call);
 }
 
 static void fill_partition(const struct shard *s, uint64_t log_id, struct admin_partition *ret)
@@ -85,14 +86,15 @@ static void put_topic(struct arena *a, const struct topic *t, struct admin_topic
     ret->partition_count = t->partition_count;
 }
 
-static void put_topics(struct admin_call *call, struct topic *const *topics, size_t count)
+void admin_gather_topics(struct admin_call *call, struct topic *const *topics, size_t count,
+                         void (*next)(struct admin_call *call))
 {
     struct arena *a = &call->arena;
     size_t partitions = partitions_of(topics, count), at = 0;
     struct admin_topic *out = arena_array(a, count + 1, sizeof(*out));
     struct gather *g = arena_alloc(a, sizeof(*g));
     uint64_t *log_ids = arena_array(a, partitions + 1, sizeof(*log_ids));
-    *g = (struct gather){.call = call, .log_ids = log_ids, .count = partitions};
+    *g = (struct gather){.call = call, .log_ids = log_ids, .count = partitions, .next = next};
     g->partitions = arena_array(a, partitions + 1, sizeof(*g->partitions));
     for (size_t i = 0; i < count; i++) {
         put_topic(a, topics[i], &out[i]);
@@ -107,11 +109,16 @@ static void put_topics(struct admin_call *call, struct topic *const *topics, siz
     gather_figures(g);
 }
 
+static void finish(struct admin_call *call)
+{
+    call->done(call);
+}
+
 static void list(struct admin_call *call)
 {
     size_t count;
     struct topic **topics = topic_list(call->shard, &call->actor, &call->arena, &count);
-    put_topics(call, topics, count);
+    admin_gather_topics(call, topics, count, finish);
 }
 
 struct configs {
@@ -129,7 +136,7 @@ static void put_config(void *arg, const struct topic_setting *s)
     c->items[c->count++] = (struct admin_config){span_str(s->name), span_str(s->value), !s->is_set};
 }
 
-static void fail(struct admin_call *call, int err)
+void admin_fail(struct admin_call *call, int err)
 {
     call->err = err;
     call->done(call);
@@ -140,12 +147,12 @@ static void describe(struct admin_call *call)
     struct topic *t;
     int err = topic_find(call->shard, &call->actor, AUTH_DESCRIBE, call->name, &t);
     if (err) {
-        fail(call, err);
+        admin_fail(call, err);
         return;
     }
     struct configs c = {&call->arena, arena_array(&call->arena, MAX_CONFIGS, sizeof(*c.items)), 0};
     topic_config_each(&t->config, &call->arena, put_config, &c);
-    put_topics(call, &t, 1);
+    admin_gather_topics(call, &t, 1, finish);
     struct admin_topic *out = (struct admin_topic *)call->topics; /* ours until done() */
     out->configs = c.items;
     out->config_count = c.count;
@@ -161,7 +168,7 @@ static void created(struct conn *c, struct op *op)
     (void)c;
     op_topic_create_free(t);
     if (err)
-        fail(call, err);
+        admin_fail(call, err);
     else
         describe(call);
 }
@@ -182,7 +189,7 @@ static void create(struct admin_call *call)
     topic_config_default(&config);
     int err = set_configs(call, &config);
     if (err) {
-        fail(call, err);
+        admin_fail(call, err);
         return;
     }
     struct op_topic_create *t = op_new_internal(call->shard, sizeof(*t), created, call);
@@ -227,8 +234,20 @@ static void submit(void *broker, struct admin_call *call)
     case ADMIN_TOPIC_DELETE:
         delete (call);
         return;
+    case ADMIN_GROUP_LIST:
+        admin_list_groups(call);
+        return;
+    case ADMIN_GROUP_DESCRIBE:
+        admin_describe_group(call);
+        return;
+    case ADMIN_GROUP_RESET:
+        admin_reset_group(call);
+        return;
+    case ADMIN_GROUP_DELETE:
+        admin_delete_group(call);
+        return;
     }
-    fail(call, ERR_UNSUPPORTED);
+    admin_fail(call, ERR_UNSUPPORTED);
 }
 
 /* ---- health -------------------------------------------------------------------------------------------- */

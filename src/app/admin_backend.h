@@ -6,6 +6,20 @@
 
 struct broker;
 
+/* ---- for the sources of the backend ---- */
+
+struct topic;
+
+/* Fills call->topics with these and the figures of their partitions, then goes on with next(). */
+void admin_gather_topics(struct admin_call *call, struct topic *const *topics, size_t count,
+                         void (*next)(struct admin_call *call));
+void admin_fail(struct admin_call *call, int err);
+/* admin_backend_groups.c */
+void admin_list_groups(struct admin_call *call);
+void admin_describe_group(struct admin_call *call);
+void admin_reset_group(struct admin_call *call);
+void admin_delete_group(struct admin_call *call);
+
 void admin_backend_init(struct admin_backend *ret, struct broker *b);
 
 #endif

@@ -50,6 +50,32 @@ static void put_logs(const struct admin_call *call, size_t family, struct metric
     }
 }
 
+static void put_group(const struct admin_group *g, const char *family, bool lag, struct metrics_writer *w)
+{
+    for (size_t i = 0; i < g->offset_count; i++) {
+        const struct admin_offset *o = &g->offsets[i];
+        char number[24];
+        if (!o->topic)
+            continue;
+        snprintf(number, sizeof(number), "%u", o->partition);
+        struct metrics_label labels[] = {
+            {"group", g->name}, {"topic", o->topic->name}, {"partition", span_str(number)}};
+        metrics_sample(w, family, labels, 3, lag ? o->lag : (uint64_t)o->offset);
+    }
+}
+
+static void put_groups(const struct admin_call *call, struct metrics_writer *w)
+{
+    static const char offsets[] = "colobus_group_committed_offset", lags[] = "colobus_group_lag";
+    metrics_family(w, offsets, "gauge", "Offset that a consumer group has committed.");
+    for (size_t i = 0; i < call->group_count; i++)
+        put_group(&call->groups[i], offsets, false, w);
+    metrics_family(w, lags, "gauge",
+                   "Records between a consumer group's committed offset and the end of the log.");
+    for (size_t i = 0; i < call->group_count; i++)
+        put_group(&call->groups[i], lags, true, w);
+}
+
 static void answer_metrics(struct conn *c, struct admin_call *call)
 {
     struct outq body;
@@ -60,6 +86,7 @@ static void answer_metrics(struct conn *c, struct admin_call *call)
     metrics_render(call->admin->backend.metrics, &w);
     for (size_t i = 0; i < sizeof(log_families) / sizeof(log_families[0]); i++)
         put_logs(call, i, &w);
+    put_groups(call, &w);
     if (metrics_writer_finish(&w))
         http_respond_error(c, call->ticket.seq, err_http(ERR_NO_MEMORY), err_text(ERR_NO_MEMORY));
     else
@@ -72,5 +99,5 @@ static void answer_metrics(struct conn *c, struct admin_call *call)
 
 void admin_metrics(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    admin_submit(admin_call_new(c, ticket, ADMIN_TOPIC_LIST, answer_metrics));
+    admin_submit(admin_call_new(c, ticket, ADMIN_GROUP_LIST, answer_metrics));
 }

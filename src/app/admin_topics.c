@@ -5,14 +5,6 @@
 #include "app/admin_impl.h"
 #include "base/err.h"
 
-static void answer_json(struct conn *c, uint64_t seq, int status, json_t *o)
-{
-    struct text text = {0};
-    text_put_json(&text, o, JSON_COMPACT);
-    json_decref(o);
-    admin_answer_text(c, seq, status, "application/json", &text);
-}
-
 void admin_id_format(const uint8_t id[16], char ret_text[ADMIN_ID_BYTES])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -24,19 +16,13 @@ void admin_id_format(const uint8_t id[16], char ret_text[ADMIN_ID_BYTES])
     ret_text[22] = 0;
 }
 
-static json_t *json_span(struct span s)
-{
-    json_t *text = json_stringn((const char *)s.ptr, s.len);
-    return text ? text : json_string("(not UTF-8)");
-}
-
 /* ---- answers ------------------------------------------------------------------------------------------- */
 
 static json_t *head_of(const struct admin_topic *t)
 {
     char id[ADMIN_ID_BYTES];
     admin_id_format(t->id, id);
-    return json_pack("{s:o, s:s}", "name", json_span(t->name), "id", id);
+    return json_pack("{s:o, s:s}", "name", admin_json_span(t->name), "id", id);
 }
 
 static json_t *summary(const struct admin_topic *t)
@@ -70,9 +56,9 @@ static json_t *details(const struct admin_topic *t)
     for (size_t i = 0; i < t->partition_count; i++)
         json_array_append_new(partitions, partition(t, i));
     for (size_t i = 0; i < t->config_count; i++)
-        json_array_append_new(configs,
-                              json_pack("{s:o, s:o, s:b}", "name", json_span(t->configs[i].name), "value",
-                                        json_span(t->configs[i].value), "default", t->configs[i].is_default));
+        json_array_append_new(
+            configs, json_pack("{s:o, s:o, s:b}", "name", admin_json_span(t->configs[i].name), "value",
+                               admin_json_span(t->configs[i].value), "default", t->configs[i].is_default));
     json_object_set_new(o, "partitions", partitions);
     json_object_set_new(o, "configs", configs);
     return o;
@@ -83,7 +69,7 @@ static void answer_list(struct conn *c, struct admin_call *call)
     json_t *all = json_array();
     for (size_t i = 0; i < call->topic_count; i++)
         json_array_append_new(all, summary(&call->topics[i]));
-    answer_json(c, call->ticket.seq, 200, json_pack("{s:o}", "topics", all));
+    admin_answer_json(c, call->ticket.seq, 200, json_pack("{s:o}", "topics", all));
 }
 
 static void answer_one(struct conn *c, struct admin_call *call)
@@ -91,14 +77,14 @@ static void answer_one(struct conn *c, struct admin_call *call)
     if (call->topic_count == 0)
         http_respond_error(c, call->ticket.seq, 404, err_text(ERR_NOT_FOUND));
     else
-        answer_json(c, call->ticket.seq, 200, details(&call->topics[0]));
+        admin_answer_json(c, call->ticket.seq, 200, details(&call->topics[0]));
 }
 
 static void answer_created(struct conn *c, struct admin_call *call)
 {
-    json_t *o =
-        call->topic_count ? summary(&call->topics[0]) : json_pack("{s:o}", "name", json_span(call->name));
-    answer_json(c, call->ticket.seq, 201, o);
+    json_t *o = call->topic_count ? summary(&call->topics[0])
+                                  : json_pack("{s:o}", "name", admin_json_span(call->name));
+    admin_answer_json(c, call->ticket.seq, 201, o);
 }
 
 static void answer_deleted(struct conn *c, struct admin_call *call)
@@ -192,13 +178,9 @@ static const char *take_topic(struct admin_call *call, json_t *body)
 
 void admin_topics_create(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    /* A web page can send a form anywhere, but JSON only with the consent that this server never gives. */
-    if (!http_body_is(req, "application/json")) {
-        http_respond_error(c, ticket.seq, 415, "send Content-Type: application/json");
+    json_t *body;
+    if (!admin_take_json(c, req, ticket, &body))
         return;
-    }
-    json_error_t where;
-    json_t *body = json_loadb((const char *)req->body.ptr, req->body.len, JSON_REJECT_DUPLICATES, &where);
     struct admin_call *call = admin_call_new(c, ticket, ADMIN_TOPIC_CREATE, answer_created);
     const char *why = body ? take_topic(call, body) : "the body is not JSON";
     json_decref(body);

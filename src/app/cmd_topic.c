@@ -3,108 +3,17 @@
 #include <stdio.h>
 
 #include "app/cli.h"
-#include "app/http_client.h"
+#include "app/cli_broker.h"
 #include "base/err.h"
 #include "base/mem.h"
 
 struct topic_args {
-    const char *broker;
-    bool json;
+    struct broker_args broker;
     const char *partitions;
     struct cli_list configs;
 };
 
-#define BROKER_OPTION                                                                                        \
-    {                                                                                                        \
-        "--broker", "HOST:PORT", "management port of the broker (default 127.0.0.1:15672)", CLI_TEXT,        \
-            offsetof(struct topic_args, broker)                                                              \
-    }
-#define JSON_OPTION                                                                                          \
-    {                                                                                                        \
-        "--json", NULL, "the broker's answer as it came", CLI_FLAG, offsetof(struct topic_args, json)        \
-    }
-
-/* ---- asking -------------------------------------------------------------------------------------------- */
-
-/* "/api/topics/NAME", escaped. */
-static void put_path(const char *name, struct text *out)
-{
-    text_put(out, "/api/topics/");
-    for (const char *p = name; *p; p++) {
-        bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                     strchr("-._", *p);
-        text_printf(out, plain ? "%c" : "%%%02X", (unsigned char)*p);
-    }
-}
-
-/* With the broker's own words; `subject` is the topic asked about, or "topic list". */
-static int fail_reply(const char *subject, const struct http_reply *reply)
-{
-    json_error_t where;
-    json_t *o = json_loadb((const char *)reply->body.ptr, reply->body.len, 0, &where);
-    const char *error = json_string_value(json_object_get(o, "error"));
-    int code = error ? cli_fail(EXIT_FAILED, "%.250s: %.500s", subject, error)
-                     : cli_fail(EXIT_FAILED, "the broker answered with HTTP status %d", reply->status);
-    json_decref(o);
-    return code;
-}
-
-/* Asks; on success *ret_reply is the caller's. Else the exit code, after a message. */
-static int ask(const struct topic_args *args, const char *subject, const char *method, const char *path,
-               struct span body, struct http_reply *ret_reply)
-{
-    const char *broker = args->broker ? args->broker : "127.0.0.1:15672";
-    int err = http_client_call(broker, method, path, body, ret_reply);
-    if (err == ERR_CLOSED)
-        return cli_fail(EXIT_FAILED, "no broker answers at %s; is it running? (--broker HOST:PORT)", broker);
-    if (err)
-        return cli_fail(EXIT_FAILED, "%s: %s", broker, err_text(err));
-    if (ret_reply->status < 400)
-        return EXIT_OK;
-    int code = fail_reply(subject, ret_reply);
-    mem_free(ret_reply->memory);
-    return code;
-}
-
-/* Asks and shows: the JSON as it is, or what `show` makes of it. */
-static int ask_and_show(const struct topic_args *args, const char *subject, const char *path,
-                        void (*show)(json_t *o, struct text *out))
-{
-    struct http_reply reply;
-    struct text out = {0};
-    int code = ask(args, subject, "GET", path, SPAN_NULL, &reply);
-    if (code != EXIT_OK)
-        return code;
-    json_error_t where;
-    json_t *o = args->json ? NULL : json_loadb((const char *)reply.body.ptr, reply.body.len, 0, &where);
-    if (args->json)
-        text_put_span(&out, reply.body);
-    else if (o)
-        show(o, &out);
-    else
-        code = cli_fail(EXIT_FAILED, "the broker's answer is not JSON");
-    json_decref(o);
-    mem_free(reply.memory);
-    return code == EXIT_OK ? cli_print(&out) : code;
-}
-
 /* ---- showing ------------------------------------------------------------------------------------------- */
-
-static const char *string_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "?";
-}
-
-/* The number as text in a rotating buffer, enough for one row. */
-static const char *number_of(const json_t *o, const char *key)
-{
-    static char texts[TABLE_COLUMNS][24];
-    static unsigned next;
-    char *text = texts[next++ % TABLE_COLUMNS];
-    snprintf(text, sizeof(texts[0]), "%lld", (long long)json_integer_value(json_object_get(o, key)));
-    return text;
-}
 
 static void show_list(json_t *o, struct text *out)
 {
@@ -117,8 +26,8 @@ static void show_list(json_t *o, struct text *out)
         struct text size = {0};
         text_put_bytes(&size, (uint64_t)json_integer_value(json_object_get(t, "bytes")));
         table_row(&table,
-                  (const char *const[]){string_of(t, "name"), number_of(t, "partitions"),
-                                        number_of(t, "records"), size.ptr},
+                  (const char *const[]){broker_string_of(t, "name"), broker_number_of(t, "partitions"),
+                                        broker_number_of(t, "records"), size.ptr},
                   4);
         text_free(&size);
     }
@@ -137,8 +46,9 @@ static void show_partitions(json_t *partitions, struct text *out)
         struct text size = {0};
         text_put_bytes(&size, (uint64_t)json_integer_value(json_object_get(p, "bytes")));
         table_row(&table,
-                  (const char *const[]){number_of(p, "partition"), number_of(p, "shard"),
-                                        number_of(p, "start_offset"), number_of(p, "end_offset"), size.ptr},
+                  (const char *const[]){broker_number_of(p, "partition"), broker_number_of(p, "shard"),
+                                        broker_number_of(p, "start_offset"),
+                                        broker_number_of(p, "end_offset"), size.ptr},
                   5);
         text_free(&size);
     }
@@ -151,7 +61,7 @@ static void show_topic(json_t *o, struct text *out)
     size_t i;
     json_t *c, *configs = json_object_get(o, "configs");
     struct table table = {0};
-    text_printf(out, "%s  id %s\n\n", string_of(o, "name"), string_of(o, "id"));
+    text_printf(out, "%s  id %s\n\n", broker_string_of(o, "name"), broker_string_of(o, "id"));
     show_partitions(json_object_get(o, "partitions"), out);
     if (json_array_size(configs) == 0)
         return;
@@ -159,7 +69,7 @@ static void show_topic(json_t *o, struct text *out)
     table_row(&table, (const char *const[]){"CONFIG", "VALUE", "SOURCE"}, 3);
     json_array_foreach(configs, i, c)
         table_row(&table,
-                  (const char *const[]){string_of(c, "name"), string_of(c, "value"),
+                  (const char *const[]){broker_string_of(c, "name"), broker_string_of(c, "value"),
                                         json_is_true(json_object_get(c, "default")) ? "default" : "set"},
                   3);
     table_print(&table, out);
@@ -170,14 +80,14 @@ static void show_topic(json_t *o, struct text *out)
 
 static int run_list(void *state, int argc, char **argv)
 {
-    return ask_and_show(state, "topic list", "/api/topics", show_list);
+    return broker_ask_and_show(state, "topic list", "/api/topics", show_list);
 }
 
 static int run_describe(void *state, int argc, char **argv)
 {
     struct text path = {0};
-    put_path(argv[0], &path);
-    int code = ask_and_show(state, argv[0], path.ptr, show_topic);
+    broker_put_path("/api/topics/", argv[0], &path);
+    int code = broker_ask_and_show(state, argv[0], path.ptr, show_topic);
     text_free(&path);
     return code;
 }
@@ -186,8 +96,8 @@ static int run_delete(void *state, int argc, char **argv)
 {
     struct http_reply reply;
     struct text path = {0}, out = {0};
-    put_path(argv[0], &path);
-    int code = ask(state, argv[0], "DELETE", path.ptr, SPAN_NULL, &reply);
+    broker_put_path("/api/topics/", argv[0], &path);
+    int code = broker_ask(state, argv[0], "DELETE", path.ptr, SPAN_NULL, &reply);
     text_free(&path);
     if (code != EXIT_OK)
         return code;
@@ -238,11 +148,11 @@ static int run_create(void *state, int argc, char **argv)
         return EXIT_USAGE;
     text_put_json(&body, o, JSON_COMPACT);
     json_decref(o);
-    int code = ask(args, argv[0], "POST", "/api/topics", text_span(&body), &reply);
+    int code = broker_ask(&args->broker, argv[0], "POST", "/api/topics", text_span(&body), &reply);
     text_free(&body);
     if (code != EXIT_OK)
         return code;
-    if (args->json)
+    if (args->broker.json)
         text_put_span(&out, reply.body);
     else
         text_printf(&out, "created %s\n", argv[0]);

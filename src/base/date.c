@@ -1,5 +1,7 @@
 #include "base/date.h"
 
+#include <stdbool.h>
+
 enum { DAYS_TO_10000 = 2932897, DAY_MS = 86400000 };
 
 /* After H. Hinnant's "chrono-compatible low-level date algorithms": the year begins in March, so that leap
@@ -19,4 +21,23 @@ struct date date_of(int64_t unix_ms)
     d.year = (int)(yoe + era * 400 + (d.month <= 2));
     d.weekday = (int)((ms / DAY_MS + 4) % 7);
     return d;
+}
+
+static int64_t days_to(int year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year, era = y / 400, yoe = y % 400;
+    int64_t doy = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+int64_t date_to_ms(const struct date *d)
+{
+    if (d->year < 1970 || d->year > 9999 || d->month < 1 || d->month > 12 || d->day < 1 || d->day > 31)
+        return -1;
+    int64_t ms = ((days_to(d->year, d->month, d->day) * 24 + d->hour) * 60 + d->minute) * 60000 +
+                 d->second * 1000 + d->ms;
+    struct date is = date_of(ms); /* what does not come back was none, as 30 February or 25 o'clock */
+    bool same = is.day == d->day && is.month == d->month && is.hour == d->hour && is.minute == d->minute &&
+                is.second == d->second && is.ms == d->ms;
+    return same ? ms : -1;
 }

@@ -12,5 +12,7 @@ struct date {
 
 /* Of Unix time in milliseconds; what lies outside 1970 to 9999 is brought inside. */
 struct date date_of(int64_t unix_ms);
+/* The reverse; the weekday is ignored. -1: there is no such date between 1970 and 9999. */
+int64_t date_to_ms(const struct date *d);
 
 #endif

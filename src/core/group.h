@@ -164,13 +164,19 @@ struct group_listed {
     struct span name, protocol_type;
     enum group_state state;
     uint32_t members;
+    struct group_offset *offsets; /* sorted by topic id and partition; if asked for */
+    uint32_t offset_count;
 };
-/* The groups of one shard that the actor may describe, in no order. */
+/* The groups of one shard that the actor may describe, in no order; what is told is durable. */
 struct op_group_list {
     struct op_group g; /* .group is ignored */
     unsigned shard;
+    bool with_offsets;
     struct group_listed *ret_groups;
     uint32_t ret_count;
+    /* the core's */
+    struct store_wait wait;
+    struct shard *owner;
 };
 void op_group_list_submit(struct op_group_list *l);
 

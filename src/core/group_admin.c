@@ -58,6 +58,23 @@ static bool may_see(const struct op_group_list *o, const struct group *g)
            auth_check(&o->g.op.actor, AUTH_DESCRIBE, AUTH_GROUP, g->name) == 0;
 }
 
+static void put_listed(struct op_group_list *o, const struct group *g)
+{
+    struct group_listed *to = &o->ret_groups[o->ret_count++];
+    *to = (struct group_listed){.name = group_copy_out(&o->g, g->name),
+                                .protocol_type = group_copy_out(&o->g, g->protocol_type),
+                                .state = g->state,
+                                .members = (uint32_t)g->by_id.count};
+    if (o->with_offsets)
+        to->offsets = positions_show(&o->g, g, &to->offset_count);
+}
+
+static void listed(struct store_wait *w, int err)
+{
+    struct op_group_list *o = container_of(w, struct op_group_list, wait);
+    group_op_return(o->owner, &o->g, err);
+}
+
 static void start_list(struct shard *s, struct msg *msg)
 {
     struct op_group_list *o = container_of(msg, struct op_group_list, g.op.msg);
@@ -67,18 +84,14 @@ static void start_list(struct shard *s, struct msg *msg)
         return;
     }
     o->ret_groups = arena_array(&o->g.arena, s->groups->count + 1, sizeof(*o->ret_groups));
-    for (unsigned i = 0; i < GROUP_LOGS; i++) {
-        for (size_t k = 0; (g = map_next(&s->groups->logs[i], &k));) {
-            if (!may_see(o, g))
-                continue;
-            o->ret_groups[o->ret_count++] =
-                (struct group_listed){.name = group_copy_out(&o->g, g->name),
-                                      .protocol_type = group_copy_out(&o->g, g->protocol_type),
-                                      .state = g->state,
-                                      .members = (uint32_t)g->by_id.count};
-        }
-    }
-    group_op_return(s, &o->g, 0);
+    for (unsigned i = 0; i < GROUP_LOGS; i++)
+        for (size_t k = 0; (g = map_next(&s->groups->logs[i], &k));)
+            if (may_see(o, g))
+                put_listed(o, g);
+    o->owner = s;
+    o->wait.done = listed;
+    store_wait(s->store, &o->wait);
+    shard_appended(s);
 }
 
 void op_group_list_submit(struct op_group_list *o)

@@ -214,6 +214,8 @@ bool positions_empty(const struct group *g);
 /* All of them, as a command: topics by id, partitions by number. */
 void positions_command(const struct group *g, struct arena *a, struct group_command *c);
 struct group_topic **positions_sorted(const struct group *g, struct arena *a, size_t *ret_count);
+/* All of them for who asks: an array in the operation's arena, sorted as above. */
+struct group_offset *positions_show(struct op_group *o, const struct group *g, uint32_t *ret_count);
 void positions_topic_gone(struct group *g, const struct topic_id *id);
 
 /* Is a member, as far as is known, subscribed to this topic? */

@@ -289,27 +289,29 @@ void op_group_commit_submit(struct op_group_commit *c)
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static void show(struct op_group_offsets *o, struct group_offset *to, const struct group_position *p)
+static void show(struct op_group *o, struct group_offset *to, const struct group_position *p)
 {
     to->offset = p ? p->offset : -1;
     to->leader_epoch = p ? p->leader_epoch : -1;
     to->metadata =
-        group_copy_out(&o->g, p ? span_of(p->metadata ? p->metadata : "", p->metadata_len) : span_of("", 0));
+        group_copy_out(o, p ? span_of(p->metadata ? p->metadata : "", p->metadata_len) : span_of("", 0));
 }
 
-static void show_all(struct op_group_offsets *o, const struct group *g)
+struct group_offset *positions_show(struct op_group *o, const struct group *g, uint32_t *ret_count)
 {
     size_t topics;
-    struct group_topic **all = positions_sorted(g, &o->g.arena, &topics);
-    o->offsets = arena_array(&o->g.arena, count_positions(g) + 1, sizeof(*o->offsets));
-    o->count = 0;
+    struct group_topic **all = positions_sorted(g, &o->arena, &topics);
+    struct group_offset *to = arena_array(&o->arena, count_positions(g) + 1, sizeof(*to));
+    uint32_t n = 0;
     for (size_t i = 0; i < topics; i++) {
-        for (uint32_t k = 0; k < all[i]->count; k++) {
-            struct group_offset *to = &o->offsets[o->count++];
-            *to = (struct group_offset){.topic = all[i]->id, .partition = all[i]->positions[k].partition};
-            show(o, to, &all[i]->positions[k]);
+        for (uint32_t k = 0; k < all[i]->count; k++, n++) {
+            to[n].topic = all[i]->id;
+            to[n].partition = all[i]->positions[k].partition;
+            show(o, &to[n], &all[i]->positions[k]);
         }
     }
+    *ret_count = n;
+    return to;
 }
 
 static void offsets_durable(struct store_wait *w, int err)
@@ -326,9 +328,9 @@ static void start_offsets(struct shard *s, struct msg *msg)
         return;
     const struct group *g = group_find(s->groups, &o->g.op.actor, o->g.group);
     if (o->all && g)
-        show_all(o, g);
+        o->offsets = positions_show(&o->g, g, &o->count);
     for (uint32_t i = 0; i < o->count && !o->all; i++)
-        show(o, &o->offsets[i], g ? find(g, &o->offsets[i].topic, o->offsets[i].partition) : NULL);
+        show(&o->g, &o->offsets[i], g ? find(g, &o->offsets[i].topic, o->offsets[i].partition) : NULL);
     o->owner = s;
     o->wait.done = offsets_durable;
     store_wait(s->store, &o->wait);
