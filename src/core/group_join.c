@@ -60,7 +60,8 @@ static int add(struct shard *s, struct group *g, struct op_group_join *j, struct
 
 /* ---- static members that come again -------------------------------------------------------------------- */
 
-/* The member's new id is durable: it need not join, its part is as it was. */
+/* The member's new id is durable: it need not join, its part is as it was. Unless it was replaced once more,
+ * or removed, meanwhile. */
 static void replaced(struct group_write *w, int err)
 {
     struct op_group_join *j = container_of(w->op, struct op_group_join, g.op);
@@ -68,7 +69,7 @@ static void replaced(struct group_write *w, int err)
     struct group_member *m = j->member;
     j->member = NULL;
     if (!err && (g->state == GROUP_DEAD || member_find(g, j->ret_member_id) != m))
-        err = ERR_UNKNOWN_MEMBER; /* it was replaced or removed meanwhile */
+        err = member_find_instance(g, j->instance_id) ? ERR_FENCED_INSTANCE : ERR_UNKNOWN_MEMBER;
     if (err) {
         refuse(w->groups->shard, j, err);
         return;
