@@ -11,7 +11,7 @@ import unittest.mock
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(os.path.dirname(HERE)), "test")]
 
-from suite import compare, marks, rival, versus  # noqa: E402  (the path above comes first)
+from suite import budget, compare, marks, rival, versus  # noqa: E402  (the path above comes first)
 
 PRODUCER = """\
 10001 records sent, 2000.2 records/sec (1.95 MB/sec), 3.4 ms avg latency, 90.0 ms max latency.
@@ -97,6 +97,37 @@ class Statistics(unittest.TestCase):
     def test_a_visit_that_failed_is_told(self):
         self.assertIn("kafka: flow bytes 100, partitions 1 (repeat 1) FAILED: gone",
                       marks.render([dict(entry("kafka", 0), failed="gone")]))
+
+
+PERF = """\
+disk pool 12
+\tffff0001 copy_from_user+0x1c
+\tffff0002 vfs_write
+\t    27b4 __libc_pwrite
+
+colobus    10
+\t    1234 __memmove_avx_unaligned_erms
+\t    2345 log_append+0x20
+\t    3456 kafka_produce
+
+loop-1    11
+\t    1234 [unknown]
+"""
+
+
+class Budget(unittest.TestCase):
+    def test_samples_are_dealt_out_to_threads_and_stages(self):
+        parts = budget.budget(PERF, 10, 300)
+        self.assertEqual(parts, {("disk pool", "file: write"): 100, ("loop", "copy: into the tail"): 100,
+                                 ("loop", "else"): 100})
+
+    def test_a_name_is_a_whole_symbol(self):
+        self.assertEqual([budget.stage_of([name]) for name in ("vfs_write", "my_vfs_write")], ["file: write", "else"])
+
+    def test_the_table_sums_up(self):
+        text = budget.table({("loop", "a"): 1, ("disk", "a"): 2, ("disk", "b"): 3}, 6)
+        self.assertRegex(text, r"\| a +\| 2.0 +\| 1.0 +\| 3.0 ")
+        self.assertRegex(text, r"\| all +\| 5.0 +\| 1.0 +\| 6.0 ")
 
 
 class Plan(unittest.TestCase):
