@@ -170,6 +170,15 @@ struct op_sizes {
 void op_sizes_submit(struct op_sizes *o);
 void op_sizes_free(struct op_sizes *o);
 
+/* Room of the file system that everything lies on. */
+struct op_space {
+    struct op op;
+    uint64_t ret_total, ret_free; /* bytes */
+    struct os_job job;            /* the core's */
+};
+void op_space_submit(struct op_space *o);
+void op_space_free(struct op_space *o);
+
 struct trim_item {
     uint64_t log_id;
     int64_t before; /* -1: the high watermark */

@@ -480,6 +480,16 @@ bool store_shard_stopped(const struct store_shard *ss)
 
 /* ---- figures ---- */
 
+int store_disk_space(const struct store *st, uint64_t *ret_total, uint64_t *ret_free)
+{
+    return os_disk_space(st->dir, ret_total, ret_free);
+}
+
+void store_job(struct store *st, struct os_job *job)
+{
+    os_pool_submit(st->pool, job);
+}
+
 void store_figures(const struct store *st, struct store_figures *ret)
 {
     *ret = (struct store_figures){

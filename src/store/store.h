@@ -106,6 +106,11 @@ struct store_figures {
 };
 void store_figures(const struct store *st, struct store_figures *ret);
 
+/* Room of the file system that the store is on. Blocks: for a job (store_job()). ERR_IO. */
+int store_disk_space(const struct store *st, uint64_t *ret_total, uint64_t *ret_free);
+/* Runs a job on the threads for blocking work. */
+void store_job(struct store *st, struct os_job *job);
+
 /* The histogram hook: called on the journal thread after each commit. Set before store_start(). */
 void store_on_commit(struct store *st, void (*fn)(void *arg, uint64_t ns, uint32_t groups, uint64_t bytes),
                      void *arg);

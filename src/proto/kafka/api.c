@@ -17,7 +17,12 @@
     X(21, delete_records, "DeleteRecords")                                                                   \
     X(22, init_producer_id, "InitProducerId")                                                                \
     X(23, offset_for_leader_epoch, "OffsetForLeaderEpoch")                                                   \
+    X(29, describe_acls, "DescribeAcls")                                                                     \
+    X(32, describe_configs, "DescribeConfigs")                                                               \
+    X(33, alter_configs, "AlterConfigs")                                                                     \
+    X(35, describe_log_dirs, "DescribeLogDirs")                                                              \
     X(37, create_partitions, "CreatePartitions")                                                             \
+    X(44, incremental_alter_configs, "IncrementalAlterConfigs")                                              \
     X(60, describe_cluster, "DescribeCluster")
 
 /* The generated functions know their struct; the table does not. */

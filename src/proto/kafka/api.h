@@ -22,13 +22,18 @@ const struct kafka_api *kafka_api_find(int16_t key);
 const struct kafka_api *kafka_api_list(size_t *ret_count);
 
 /* The handlers, one file each: api_versions.c and so on. */
+void kafka_alter_configs(struct kafka_request *r);
 void kafka_api_versions(struct kafka_request *r);
 void kafka_create_partitions(struct kafka_request *r);
 void kafka_create_topics(struct kafka_request *r);
 void kafka_delete_records(struct kafka_request *r);
 void kafka_delete_topics(struct kafka_request *r);
+void kafka_describe_acls(struct kafka_request *r);
 void kafka_describe_cluster(struct kafka_request *r);
+void kafka_describe_configs(struct kafka_request *r);
+void kafka_describe_log_dirs(struct kafka_request *r);
 void kafka_fetch(struct kafka_request *r);
+void kafka_incremental_alter_configs(struct kafka_request *r);
 void kafka_init_producer_id(struct kafka_request *r);
 void kafka_list_offsets(struct kafka_request *r);
 void kafka_metadata(struct kafka_request *r);

@@ -56,6 +56,7 @@
     X(DUPLICATE_SEQUENCE_NUMBER, 46, "The broker received a duplicate sequence number.")                     \
     X(INVALID_PRODUCER_EPOCH, 47, "Producer attempted to produce with an old epoch.")                        \
     X(TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 53, "The transactional id authorization failed.")               \
+    X(SECURITY_DISABLED, 54, "Security features are disabled.")                                              \
     X(KAFKA_STORAGE_ERROR, 56, "Disk error when trying to access log file on the disk.")                     \
     X(UNKNOWN_PRODUCER_ID, 59,                                                                               \
       "This exception is raised by the broker if it could not locate the producer metadata associated with " \

@@ -496,6 +496,24 @@ void op_sizes_free(struct op_sizes *o)
     mem_free(o);
 }
 
+static void run_space(struct fake_core *core, struct op *op, bool *ret_done)
+{
+    struct op_space *o = (struct op_space *)op;
+    o->ret_total = 1000000;
+    o->ret_free = 400000;
+    *ret_done = true;
+}
+
+void op_space_submit(struct op_space *o)
+{
+    submit(&o->op, run_space);
+}
+
+void op_space_free(struct op_space *o)
+{
+    mem_free(o);
+}
+
 static void run_producer_id(struct fake_core *core, struct op *op, bool *ret_done)
 {
     ((struct op_producer_id *)op)->producer_id = core->next_producer_id++;
