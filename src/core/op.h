@@ -133,6 +133,7 @@ struct op_offsets {
     struct log_read read;
     struct shard *owner;
     uint32_t next;
+    uint64_t from; /* of items[next]: offsets below were looked at */
 };
 void op_offsets_submit(struct op_offsets *o);
 void op_offsets_free(struct op_offsets *o);

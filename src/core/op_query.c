@@ -34,21 +34,48 @@ static void answer(struct offset_item *it, uint64_t offset, int32_t epoch)
     it->ret_epoch = epoch;
 }
 
-/* What the batch found by log_find_time() says. */
-static int answer_from_batch(struct op_offsets *o, struct offset_item *it, struct span batch, uint64_t start)
+enum { LOOK_ON = 1 }; /* the answer may lie further on */
+
+/* What the batch found by log_find_time() says. Its first records may lie below the log's start, and then
+ * what was found of it may be one of those. */
+static int time_in_batch(struct op_offsets *o, struct offset_item *it, struct span batch)
 {
-    struct shard *s = o->owner;
-    size_t max = s->config->kafka_max_decompressed_bytes;
     int64_t offset, timestamp;
-    int err = it->timestamp == OFFSET_MAX_TIMESTAMP
-                  ? records_max_timestamp(s->compressor, batch, max, &offset, &timestamp)
-                  : records_find_timestamp(s->compressor, batch, max, it->timestamp, &offset, &timestamp);
+    int err =
+        records_find_timestamp(o->owner->compressor, batch, o->owner->config->kafka_max_decompressed_bytes,
+                               (int64_t)o->from, it->timestamp, &offset, &timestamp);
     if (err)
-        return err == ERR_NOT_FOUND ? 0 : err;
-    /* The first batch may begin before the log's start: who reads from the start misses nothing. */
-    answer(it, (uint64_t)offset < start ? start : (uint64_t)offset, batch_leader_epoch(batch.ptr));
+        return err == ERR_NOT_FOUND ? LOOK_ON : err;
+    answer(it, (uint64_t)offset, batch_leader_epoch(batch.ptr));
     it->ret_timestamp = timestamp;
     return 0;
+}
+
+/* The same for the largest timestamp. If it was below the log's start in this batch, the largest of those
+ * above may be in another one. */
+static int maximum_in_batch(struct op_offsets *o, struct offset_item *it, struct span batch)
+{
+    int64_t offset, timestamp;
+    int err =
+        records_max_timestamp(o->owner->compressor, batch, o->owner->config->kafka_max_decompressed_bytes,
+                              (int64_t)o->from, &offset, &timestamp);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    if (!err && timestamp > it->ret_timestamp) {
+        answer(it, (uint64_t)offset, batch_leader_epoch(batch.ptr));
+        it->ret_timestamp = timestamp;
+    }
+    return !err && timestamp == batch_max_timestamp(batch.ptr) ? 0 : LOOK_ON;
+}
+
+static int answer_from_batch(struct op_offsets *o, struct offset_item *it, struct span batch, uint64_t start)
+{
+    if (o->from < start)
+        o->from = start;
+    int err =
+        it->timestamp == OFFSET_MAX_TIMESTAMP ? maximum_in_batch(o, it, batch) : time_in_batch(o, it, batch);
+    o->from = (uint64_t)batch_next_offset(batch.ptr);
+    return err;
 }
 
 static struct span gather(const struct rope *r, uint8_t *copy)
@@ -85,24 +112,37 @@ static int use_batch(struct op_offsets *o, struct offset_item *it, int err)
 }
 
 static void offsets_rest(struct op_offsets *o);
+static void found(struct log_read *r, int err);
+
+/* ERR_AGAIN: the disk is being read. */
+static int find_time(struct op_offsets *o, struct offset_item *it)
+{
+    int err;
+    do {
+        const struct partition *p = partition_find(o->owner, it->log_id);
+        if (!p)
+            return ERR_NOT_FOUND;
+        o->read = (struct log_read){.done = found, .offset = o->from};
+        err = it->timestamp == OFFSET_MAX_TIMESTAMP ? log_find_max(p->log, &o->read)
+                                                    : log_find_time(p->log, it->timestamp, &o->read);
+        if (err != ERR_AGAIN)
+            err = use_batch(o, it, err);
+    } while (err == LOOK_ON);
+    return err;
+}
 
 static void found(struct log_read *r, int err)
 {
     struct op_offsets *o = container_of(r, struct op_offsets, read);
-    struct offset_item *it = &o->items[o->next++];
-    it->err = use_batch(o, it, err);
+    struct offset_item *it = &o->items[o->next];
+    err = use_batch(o, it, err);
+    if (err == LOOK_ON)
+        err = find_time(o, it);
+    if (err == ERR_AGAIN)
+        return;
+    it->err = err;
+    o->next++;
     offsets_rest(o);
-}
-
-/* ERR_AGAIN: the disk is being read. */
-static int find_time(struct op_offsets *o, struct offset_item *it, struct log *l)
-{
-    int64_t wanted = it->timestamp == OFFSET_MAX_TIMESTAMP ? log_max_timestamp(l) : it->timestamp;
-    if (wanted < 0)
-        return 0;
-    o->read = (struct log_read){.done = found};
-    int err = log_find_time(l, wanted, &o->read);
-    return err == ERR_AGAIN ? err : use_batch(o, it, err);
 }
 
 static int offset_one(struct op_offsets *o, struct offset_item *it)
@@ -110,6 +150,7 @@ static int offset_one(struct op_offsets *o, struct offset_item *it)
     const struct partition *p = partition_find(o->owner, it->log_id);
     it->offset = it->ret_timestamp = -1;
     it->ret_epoch = -1;
+    o->from = 0;
     if (!p)
         return ERR_NOT_FOUND;
     struct log *l = p->log;
@@ -131,7 +172,7 @@ static int offset_one(struct op_offsets *o, struct offset_item *it)
     case OFFSET_LATEST_TIERED:
         return 0;
     default:
-        return it->timestamp < OFFSET_MAX_TIMESTAMP ? ERR_UNSUPPORTED : find_time(o, it, l);
+        return it->timestamp < OFFSET_MAX_TIMESTAMP ? ERR_UNSUPPORTED : find_time(o, it);
     }
 }
 

@@ -361,7 +361,7 @@ static int rewrite(struct check *c)
     if (c->policy->append_time) {
         attributes |= BATCH_APPEND_TIME;
         v->append_ms = v->max_timestamp = c->now_ms;
-        v->max_timestamp_delta = batch_last_offset_delta(b); /* apache/kafka#15621 */
+        v->max_timestamp_delta = 0; /* all have it */
     }
     bool same = records.ptr == b + BATCH_HEADER_BYTES && attributes == batch_attributes(b) &&
                 v->max_timestamp == batch_max_timestamp(b);

@@ -48,8 +48,8 @@ struct records_verdict {
     int32_t count;               /* records, >= 1; offsets it takes */
     int64_t base_timestamp;      /* ms, of the batch header */
     int64_t max_timestamp;       /* ms; -1: no record has a timestamp */
-    int32_t max_timestamp_delta; /* offset delta of the first record with it; the last record's if append_ms
-                                  * >= 0. -1: not known (policy.trust) */
+    int32_t max_timestamp_delta; /* offset delta of the first record with it; -1: not known
+                                  * (policy.trust) */
     int64_t append_ms;           /* LogAppendTime given to all records, or -1: CreateTime */
     int64_t producer_id;         /* -1: not idempotent */
     int16_t producer_epoch;
@@ -100,13 +100,13 @@ int record_header_next(struct span *rest, struct span *ret_key, struct span *ret
 
 /* ---- time queries over a stored batch ---------------------------------------------------------------- */
 
-/* The first record of the batch with a timestamp >= target_ms. ERR_NOT_FOUND: none; else as records_next().
- */
-int records_find_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes,
+/* The first record of the batch at or after offset `from` with a timestamp >= target_ms. ERR_NOT_FOUND: none;
+ * else as records_next(). */
+int records_find_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes, int64_t from,
                            int64_t target_ms, int64_t *ret_offset, int64_t *ret_timestamp);
-/* The first record with the batch's largest timestamp; with BATCH_APPEND_TIME the last offset of the batch
- * (apache/kafka#15621). ERR_NOT_FOUND: the batch is empty. */
-int records_max_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes,
+/* The first of the records at or after offset `from` with the largest timestamp among them (KIP-734).
+ * ERR_NOT_FOUND: there is none. */
+int records_max_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes, int64_t from,
                           int64_t *ret_offset, int64_t *ret_timestamp);
 
 #endif

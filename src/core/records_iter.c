@@ -92,7 +92,7 @@ int record_header_next(struct span *rest, struct span *ret_key, struct span *ret
     return 1;
 }
 
-int records_find_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes,
+int records_find_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes, int64_t from,
                            int64_t target_ms, int64_t *ret_offset, int64_t *ret_timestamp)
 {
     if (batch_max_timestamp(batch.ptr) < target_ms)
@@ -102,7 +102,7 @@ int records_find_timestamp(struct compressor *z, struct span batch, size_t max_d
     int err = records_open(z, batch, max_decoded_bytes, &it);
     if (err)
         return err;
-    while ((err = records_next(&it, &r)) > 0 && r.timestamp < target_ms)
+    while ((err = records_next(&it, &r)) > 0 && (r.timestamp < target_ms || r.offset < from))
         ;
     if (z)
         compressor_trim(z); /* of r, only numbers are used from here on */
@@ -114,12 +114,14 @@ int records_find_timestamp(struct compressor *z, struct span batch, size_t max_d
 }
 
 /* Stops early at the header's maximum, which was made true when the batch was stored. */
-static int max_of_create_times(struct records_iter *it, int64_t known_max, struct record *ret_best)
+static int first_of_largest(struct records_iter *it, int64_t known_max, int64_t from, struct record *ret_best)
 {
     struct record r, best = {0};
     bool any = false;
     int more;
     while ((more = records_next(it, &r)) > 0) {
+        if (r.offset < from)
+            continue;
         if (!any || r.timestamp > best.timestamp)
             best = r;
         any = true;
@@ -134,22 +136,16 @@ static int max_of_create_times(struct records_iter *it, int64_t known_max, struc
     return 0;
 }
 
-int records_max_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes,
+int records_max_timestamp(struct compressor *z, struct span batch, size_t max_decoded_bytes, int64_t from,
                           int64_t *ret_offset, int64_t *ret_timestamp)
 {
-    const uint8_t *b = batch.ptr;
-    if (batch_record_count(b) <= 0)
-        return ERR_NOT_FOUND;
-    if (batch_attributes(b) & BATCH_APPEND_TIME) {
-        *ret_offset = batch_last_offset(b);
-        *ret_timestamp = batch_max_timestamp(b);
-        return 0;
-    }
     struct records_iter it;
     struct record best = {0};
+    if (batch_record_count(batch.ptr) <= 0)
+        return ERR_NOT_FOUND;
     int err = records_open(z, batch, max_decoded_bytes, &it);
     if (!err)
-        err = max_of_create_times(&it, batch_max_timestamp(b), &best);
+        err = first_of_largest(&it, batch_max_timestamp(batch.ptr), from, &best);
     if (z)
         compressor_trim(z); /* of best, only numbers are used from here on */
     if (err)

@@ -450,7 +450,7 @@ static void a_topic_may_stamp_its_records(void **state)
         assert_int_equal(batch_max_timestamp(v.batch.ptr), NOW);
         assert_int_equal(v.append_ms, NOW);
         assert_int_equal(v.max_timestamp, NOW);
-        assert_int_equal(v.max_timestamp_delta, 2);
+        assert_int_equal(v.max_timestamp_delta, 0);
         stored_three(c);
     }
 }
@@ -560,12 +560,14 @@ static void the_first_record_at_or_after_a_time_is_found(void **state)
         struct span b = span_of(kit.bytes, kit.len);
         int64_t offset, ms;
         for (int i = 0; i < 4; i++) {
-            assert_int_equal(records_find_timestamp(z, b, DECODED_MAX, KIT_MS + rows[i][0], &offset, &ms), 0);
+            assert_int_equal(records_find_timestamp(z, b, DECODED_MAX, 0, KIT_MS + rows[i][0], &offset, &ms),
+                             0);
             assert_int_equal(offset, rows[i][1]);
             assert_int_equal(ms, KIT_MS + (offset == 100 ? 10 : 30));
         }
-        assert_int_equal(records_find_timestamp(z, b, DECODED_MAX, KIT_MS + 31, &offset, &ms), ERR_NOT_FOUND);
-        assert_int_equal(records_max_timestamp(z, b, DECODED_MAX, &offset, &ms), 0);
+        assert_int_equal(records_find_timestamp(z, b, DECODED_MAX, 0, KIT_MS + 31, &offset, &ms),
+                         ERR_NOT_FOUND);
+        assert_int_equal(records_max_timestamp(z, b, DECODED_MAX, 0, &offset, &ms), 0);
         assert_int_equal(offset, 101);
         assert_int_equal(ms, KIT_MS + 30);
     }
@@ -577,12 +579,13 @@ static void with_log_append_time_all_records_have_one_time(void **state)
     policy.append_time = true;
     assert_int_equal(check(kit_seal(&kit)), 0);
     int64_t offset, ms;
-    assert_int_equal(records_find_timestamp(z, v.batch, DECODED_MAX, NOW, &offset, &ms), 0);
+    assert_int_equal(records_find_timestamp(z, v.batch, DECODED_MAX, 0, NOW, &offset, &ms), 0);
     assert_int_equal(offset, 0);
     assert_int_equal(ms, NOW);
-    assert_int_equal(records_find_timestamp(z, v.batch, DECODED_MAX, NOW + 1, &offset, &ms), ERR_NOT_FOUND);
-    assert_int_equal(records_max_timestamp(z, v.batch, DECODED_MAX, &offset, &ms), 0);
-    assert_int_equal(offset, 2); /* the last of the batch, not the first */
+    assert_int_equal(records_find_timestamp(z, v.batch, DECODED_MAX, 0, NOW + 1, &offset, &ms),
+                     ERR_NOT_FOUND);
+    assert_int_equal(records_max_timestamp(z, v.batch, DECODED_MAX, 0, &offset, &ms), 0);
+    assert_int_equal(offset, 0); /* all have it, so the first: KIP-734 */
 }
 
 static void the_first_of_several_maxima_is_reported(void **state)
@@ -593,7 +596,7 @@ static void the_first_of_several_maxima_is_reported(void **state)
     assert_int_equal(check(kit_seal(&kit)), 0);
     assert_int_equal(v.max_timestamp_delta, 1);
     int64_t offset, ms;
-    assert_int_equal(records_max_timestamp(z, v.batch, DECODED_MAX, &offset, &ms), 0);
+    assert_int_equal(records_max_timestamp(z, v.batch, DECODED_MAX, 0, &offset, &ms), 0);
     assert_int_equal(offset, 1);
 }
 
@@ -603,8 +606,8 @@ static void an_emptied_batch_has_no_times(void **state)
     batch_set_last_offset_delta(kit.bytes, 5);
     batch_set_max_timestamp(kit.bytes, NOW);
     int64_t offset, ms;
-    assert_int_equal(records_find_timestamp(z, b, DECODED_MAX, 0, &offset, &ms), ERR_NOT_FOUND);
-    assert_int_equal(records_max_timestamp(z, b, DECODED_MAX, &offset, &ms), ERR_NOT_FOUND);
+    assert_int_equal(records_find_timestamp(z, b, DECODED_MAX, 0, 0, &offset, &ms), ERR_NOT_FOUND);
+    assert_int_equal(records_max_timestamp(z, b, DECODED_MAX, 0, &offset, &ms), ERR_NOT_FOUND);
 }
 
 static void a_stored_batch_that_is_damaged_is_an_error(void **state)
@@ -620,9 +623,9 @@ static void a_stored_batch_that_is_damaged_is_an_error(void **state)
     assert_int_equal(records_next(&it, &r), ERR_BAD_BATCH);
     batch_set_record_count(kit.bytes, 4);
     int64_t offset, ms;
-    assert_int_equal(records_find_timestamp(z, b, 0, KIT_MS + 30, &offset, &ms), 0); /* found before */
+    assert_int_equal(records_find_timestamp(z, b, 0, 0, KIT_MS + 30, &offset, &ms), 0); /* found before */
     batch_set_max_timestamp(kit.bytes, KIT_MS + 99);
-    assert_int_equal(records_max_timestamp(z, b, 0, &offset, &ms), ERR_BAD_BATCH);
+    assert_int_equal(records_max_timestamp(z, b, 0, 0, &offset, &ms), ERR_BAD_BATCH);
 }
 
 /* ---- anything at all --------------------------------------------------------------------------------- */

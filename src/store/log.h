@@ -81,9 +81,12 @@ struct log_read {
 int log_read(struct log *l, struct log_read *r);
 void log_read_fini(struct log_read *r);
 
-/* The first batch whose max timestamp is >= timestamp: in r->data, whole (empty: none). Same answers and
- * ownership as log_read(); r->offset, max_bytes and at_least_one are ignored. */
+/* The first batch whose max timestamp is >= timestamp, of those that reach beyond the start and r->offset: in
+ * r->data, whole (empty: none). Same answers and ownership as log_read(); max_bytes and at_least_one are
+ * ignored. */
 int log_find_time(struct log *l, int64_t timestamp, struct log_read *r);
+/* The first of the batches with the largest max timestamp among those. Empty too if none has one. */
+int log_find_max(struct log *l, struct log_read *r);
 
 /* The largest epoch <= `epoch` that has records, and the offset where it ends. -1/-1 if there is none. */
 void log_epoch_end(const struct log *l, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end);

@@ -50,7 +50,12 @@ struct segment_reader {
     struct segment *seg;
     bool by_time, index_loaded, save_index;
     int64_t timestamp;
-    uint64_t offset;    /* by_time: batches that end before it do not count */
+    uint64_t offset;  /* by_time: batches that end before it do not count */
+    bool by_max;      /* look at all batches first, */
+    int64_t max_ts;   /* for their largest timestamp, */
+    uint64_t max_pos; /* the first with it, */
+    int64_t
+        elsewhere; /* and take it if no batch of the log after the segment has a larger one, namely this */
     uint64_t next, len; /* of the segment when the read began */
     uint64_t pos;       /* where to look next */
     bool pos_known;
@@ -63,10 +68,17 @@ struct segment_reader {
     int err;
 };
 
-static bool wanted(const struct segment_reader *r, const uint8_t *b)
+static bool wanted(struct segment_reader *r, const uint8_t *b, uint64_t pos)
 {
     if ((uint64_t)batch_last_offset(b) < r->offset)
         return false;
+    if (r->by_max) {
+        if (batch_max_timestamp(b) > r->max_ts) {
+            r->max_ts = batch_max_timestamp(b);
+            r->max_pos = pos;
+        }
+        return false;
+    }
     return !r->by_time || batch_max_timestamp(b) >= r->timestamp;
 }
 
@@ -109,14 +121,21 @@ static int look(struct segment_reader *r)
         if (batch_magic(b) != BATCH_MAGIC || batch_batch_length(b) < BATCH_HEADER_BYTES - BATCH_LENGTH_END ||
             n > r->len - r->pos - at)
             return ERR_CORRUPT;
-        if (wanted(r, b))
+        if (wanted(r, b, r->pos + at))
             return take_batches(r, at);
         at += n;
         if (at >= r->filled)
             break;
     }
     r->pos += at;
-    return r->pos >= r->len ? 0 : ERR_AGAIN;
+    if (r->pos < r->len)
+        return ERR_AGAIN;
+    if (!r->by_max || r->max_ts < r->elsewhere)
+        return 0;
+    r->by_max = false;
+    r->timestamp = r->max_ts;
+    r->pos = r->max_pos;
+    return ERR_AGAIN;
 }
 
 /* Reads until found. nowait: ERR_AGAIN where the disk would be waited for. ERR_LIMIT: needs a larger chunk.
@@ -148,7 +167,7 @@ static void find_pos(struct segment_reader *r, const struct index *x)
     if (r->pos_known)
         return;
     uint32_t by_offset = index_find_offset(x, r->offset);
-    uint32_t by_time = r->by_time ? index_find_time(x, r->timestamp) : 0;
+    uint32_t by_time = r->by_time && !r->by_max ? index_find_time(x, r->timestamp) : 0;
     r->pos = by_time > by_offset ? by_time : by_offset;
     r->pos_known = true;
 }
@@ -264,7 +283,7 @@ static int reader_start(struct log_read *read)
     if (seg->index_loaded)
         find_pos(r, &seg->index);
     int err = ERR_AGAIN;
-    if (seg->file >= 0 && r->pos_known)
+    if (seg->file >= 0 && r->pos_known && !r->by_max)
         err = search(r, true);
     err = err == ERR_AGAIN ? submit(read) : conclude(read, err);
     if (err != ERR_AGAIN)
@@ -280,7 +299,7 @@ static void reader_done(struct os_job *job)
     struct segment_reader *r = read->reader;
     struct log *l = r->seg->log;
     bool by_time = r->by_time;
-    int64_t timestamp = r->timestamp;
+    int64_t timestamp = r->by_max ? r->elsewhere : r->timestamp; /* by_max still: not in this segment */
     uint64_t next = r->seg->next;
     l->ss->reads--;
     int err = l->deleted ? ERR_NOT_FOUND : conclude(read, r->err);
@@ -288,7 +307,7 @@ static void reader_done(struct os_job *job)
         return;
     l->refs++;
     reader_free(read);
-    if (!err && by_time && read->data.len == 0) /* what matched lies below the log's start */
+    if (!err && by_time && read->data.len == 0) /* what matched lies below the offset */
         err = find_time_from(l, read, next, timestamp);
     log_unref(l);
     if (err != ERR_AGAIN)
@@ -318,21 +337,27 @@ int log_read(struct log *l, struct log_read *r)
     return reader_start(r);
 }
 
+static uint64_t floor_of(const struct log *l, const struct log_read *read)
+{
+    return read->offset > l->start ? read->offset : l->start;
+}
+
 static int find_time_from(struct log *l, struct log_read *read, uint64_t from, int64_t timestamp)
 {
+    uint64_t floor = floor_of(l, read);
     for (size_t i = 0; i < l->segment_count; i++) {
         struct segment *seg = l->segments[i];
-        if (seg->next <= from || seg->next <= l->start || seg->max_ts < timestamp)
+        if (seg->next <= from || seg->next <= floor || seg->max_ts < timestamp)
             continue;
         struct segment_reader *s = reader_new(read, seg);
         s->by_time = true;
         s->timestamp = timestamp;
-        s->offset = l->start;
+        s->offset = floor;
         int err = reader_start(read);
         if (err || read->data.len)
             return err;
     }
-    for (size_t i = tail_find(&l->tail, l->start); i < l->tail_durable; i++) {
+    for (size_t i = tail_find(&l->tail, floor > from ? floor : from); i < l->tail_durable; i++) {
         const struct tail_batch *b = tail_at(&l->tail, i);
         if (b->max_ts >= timestamp) {
             add_slice(read, b->chunk, span_of(b->ptr, b->len));
@@ -342,7 +367,7 @@ static int find_time_from(struct log *l, struct log_read *read, uint64_t from, i
     return 0;
 }
 
-int log_find_time(struct log *l, int64_t timestamp, struct log_read *r)
+static int begin_find(struct log *l, struct log_read *r)
 {
     r->data = (struct rope){0};
     r->slices_cap = 0;
@@ -350,5 +375,45 @@ int log_find_time(struct log *l, int64_t timestamp, struct log_read *r)
     r->reader = NULL;
     r->max_bytes = 0;
     r->at_least_one = true;
-    return l->damaged ? ERR_CORRUPT : find_time_from(l, r, 0, timestamp);
+    return l->damaged ? ERR_CORRUPT : 0;
+}
+
+int log_find_time(struct log *l, int64_t timestamp, struct log_read *r)
+{
+    int err = begin_find(l, r);
+    return err ? err : find_time_from(l, r, 0, timestamp);
+}
+
+/* The largest timestamp of what lies wholly at or after the floor, as far as segments and the tail tell. */
+static int64_t largest_above(const struct log *l, uint64_t floor)
+{
+    int64_t largest = -1;
+    for (size_t i = 0; i < l->segment_count; i++)
+        if (l->segments[i]->base >= floor && l->segments[i]->max_ts > largest)
+            largest = l->segments[i]->max_ts;
+    for (size_t i = tail_find(&l->tail, floor); i < l->tail_durable; i++)
+        if (tail_at(&l->tail, i)->max_ts > largest)
+            largest = tail_at(&l->tail, i)->max_ts;
+    return largest;
+}
+
+/* A segment with the floor inside may have its largest timestamp below it: only that one is walked through,
+ * on the pool, and only if its largest might be the log's. */
+int log_find_max(struct log *l, struct log_read *r)
+{
+    int err = begin_find(l, r);
+    if (err)
+        return err;
+    uint64_t floor = floor_of(l, r);
+    int64_t largest = largest_above(l, floor);
+    struct segment *seg = segment_find(l, floor);
+    if (seg && seg->base < floor && seg->max_ts >= 0 && seg->max_ts >= largest) {
+        struct segment_reader *s = reader_new(r, seg);
+        s->by_time = s->by_max = true;
+        s->max_ts = -1;
+        s->offset = floor;
+        s->elsewhere = largest < 0 ? 0 : largest;
+        return reader_start(r);
+    }
+    return largest < 0 ? 0 : find_time_from(l, r, 0, largest);
 }

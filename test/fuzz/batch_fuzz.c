@@ -63,8 +63,8 @@ static void read_as_stored(struct span bytes)
     struct span batch = span_of(bytes.ptr, len);
     (void)batch_check_crc(batch);
     (void)walk(batch);
-    (void)records_find_timestamp(z, batch, DECODED_MAX, NOW_MS, &offset, &ms);
-    (void)records_max_timestamp(z, batch, DECODED_MAX, &offset, &ms);
+    (void)records_find_timestamp(z, batch, DECODED_MAX, 0, NOW_MS, &offset, &ms);
+    (void)records_max_timestamp(z, batch, DECODED_MAX, 0, &offset, &ms);
 }
 
 static void check_taken(const struct records_policy *p, const struct records_verdict *v, struct arena *a)
@@ -75,7 +75,7 @@ static void check_taken(const struct records_policy *p, const struct records_ver
     if (p->trust)
         return;
     require(walk(v->batch) == v->count);
-    require(records_max_timestamp(z, v->batch, DECODED_MAX, &offset, &ms) == 0);
+    require(records_max_timestamp(z, v->batch, DECODED_MAX, 0, &offset, &ms) == 0);
     require(ms == v->max_timestamp || v->max_timestamp == -1);
     require(v->max_timestamp == -1 || offset == v->max_timestamp_delta);
     if (p->append_time)
