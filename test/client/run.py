@@ -14,11 +14,13 @@ sys.path.insert(0, os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
 import envs  # noqa: E402
+from harness import control  # noqa: E402
 from harness.broker import Broker, BrokerError  # noqa: E402
 
 LIMIT_S = 300  # for one client program
 HANDSHAKE_S = 3
-SETTINGS = {"kafka.handshake-timeout": f"{HANDSHAKE_S}s"}  # what a test waits for must not take long
+SETTINGS = {"kafka.handshake-timeout": f"{HANDSHAKE_S}s",  # what a test waits for must not take long
+            "kafka.group-initial-rebalance-delay": "50ms"}
 
 
 def plain(program):
@@ -59,10 +61,16 @@ def node(program):
 
 CLIENTS = {
     "raw": plain("raw.py"),
+    "raw-groups": plain("group_raw.py"),
+    "raw-offsets": plain("group_raw_offsets.py"),
     "kcat": with_tool("kcat", "kcat.py"),
+    "kcat-groups": with_tool("kcat", "group_kcat.py"),
     "kafka-python-2.0.2": in_venv("kafka-python-2.0.2", "kafka_python.py"),
+    "kafka-python-2.0.2-groups": in_venv("kafka-python-2.0.2", "group_kafka_python.py"),
     "kafka-python-3.0.12": in_venv("kafka-python-3.0.12", "kafka_python.py"),
+    "kafka-python-3.0.12-groups": in_venv("kafka-python-3.0.12", "group_kafka_python.py"),
     "confluent-kafka": in_venv("confluent-kafka", "confluent.py"),
+    "confluent-kafka-groups": in_venv("confluent-kafka", "group_confluent.py"),
     "java-3.9.1": java("3.9.1"),
     "java-4.1.1": java("4.1.1"),
     "kafka-go-0.4.47": go("v0.4.47.mod"),
@@ -78,6 +86,14 @@ class Target:
         self.broker = None
         self.failed = 0
         self.passed = 0
+        self.control = "" if options.bootstrap and not options.control else control.serve(self.act)
+
+    def act(self, verb, settings):
+        """A client program asks for a stop, a kill or a start."""
+        if self.options.bootstrap:
+            control.control_command(self.options.control.split(), verb, settings)
+        else:
+            control.control_broker(self.broker, verb, settings)
 
     def arguments(self):
         if self.options.bootstrap:
@@ -122,7 +138,7 @@ class Target:
 def run_client(name, command, target):
     """Runs one client program, passing on its TAP lines; True if all its scenarios passed."""
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), CLIENT=name, PYTHONUNBUFFERED="1",
-                       HANDSHAKE_S=str(HANDSHAKE_S), PYTHONDONTWRITEBYTECODE="1")
+                       HANDSHAKE_S=str(HANDSHAKE_S), CONTROL=target.control, PYTHONDONTWRITEBYTECODE="1")
     arguments = target.arguments() + (["--only", target.options.only] if target.options.only else [])
     process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                                env=environment, start_new_session=True)
@@ -152,6 +168,7 @@ def parse():
     parser.add_argument("--prepare", action="store_true", help="only install the clients' own dependencies")
     parser.add_argument("--bootstrap", help="test the broker at HOST:PORT instead of starting ours")
     parser.add_argument("--http", help="its management port, HOST:PORT")
+    parser.add_argument("--control", help="a command that is given stop, kill or start and does that to it")
     parser.add_argument("--shards", type=int, default=1, help="shards of our broker")
     parser.add_argument("--binary", help="path of colobus; default build/colobus")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for our broker")
