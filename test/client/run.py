@@ -75,6 +75,7 @@ CLIENTS = {
     "java-4.1.1": java("4.1.1"),
     "kafka-go-0.4.47": go("v0.4.47.mod"),
     "kafka-go-0.4.50": go("go.mod"),
+    "kafkajs-2.2.4": node("main.js"),
 }
 
 

@@ -255,15 +255,21 @@ func (c *context_) bounds(topic string, partition int) (int64, int64) {
 
 // committed offsets of a group by partition; -1 where there is none.
 func (c *context_) committed(group, topic string, partitions int) []int64 {
-	answer, err := c.client().OffsetFetch(within(deadline), &kafka.OffsetFetchRequest{GroupID: group,
-		Topics: map[string][]int{topic: numbers(0, partitions)}})
-	must(err, "fetch offsets")
-	must(answer.Error, "fetch offsets")
 	offsets := make([]int64, partitions)
-	for _, p := range answer.Topics[topic] {
-		must(p.Error, "fetch an offset")
-		offsets[p.Partition] = p.CommittedOffset
-	}
+	eventually("offsets of the group", func() string {
+		answer, err := c.client().OffsetFetch(within(deadline), &kafka.OffsetFetchRequest{GroupID: group,
+			Topics: map[string][]int{topic: numbers(0, partitions)}})
+		must(err, "fetch offsets")
+		if errors.Is(answer.Error, kafka.GroupLoadInProgress) || errors.Is(answer.Error, kafka.NotCoordinatorForGroup) {
+			return answer.Error.Error() // the broker has just started
+		}
+		must(answer.Error, "fetch offsets")
+		for _, p := range answer.Topics[topic] {
+			must(p.Error, "fetch an offset")
+			offsets[p.Partition] = p.CommittedOffset
+		}
+		return ""
+	})
 	return offsets
 }
 

@@ -18,7 +18,7 @@ func (c *context_) ask(verb string) {
 	conn, err := net.DialTimeout("tcp", c.control, deadline)
 	must(err, "reach the runner")
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(deadline * 2))
+	conn.SetDeadline(time.Now().Add(restartLimit))
 	fmt.Fprintln(conn, verb)
 	answer, err := io.ReadAll(conn)
 	must(err, "answer of the runner")

@@ -18,6 +18,7 @@ import org.apache.kafka.common.TopicPartition;
 /** What groups live through when the broker goes away and comes back. */
 final class Restarting {
     private static final int PARTITIONS = 4;
+    private static final int LIMIT_S = 150; // others than our broker take their time to start
     private final Context context;
 
     Restarting(Context context) {
@@ -25,9 +26,9 @@ final class Restarting {
     }
 
     void register(Scenarios scenarios) {
-        scenarios.add("a group at work lives through a kill of the broker", () -> atWork("kill"));
-        scenarios.add("a group at work lives through a stop of the broker", () -> atWork("stop"));
-        scenarios.add("groups and offsets are there after kill and stop", this::offsets);
+        scenarios.add("a group at work lives through a kill of the broker", LIMIT_S, () -> atWork("kill"));
+        scenarios.add("a group at work lives through a stop of the broker", LIMIT_S, () -> atWork("stop"));
+        scenarios.add("groups and offsets are there after kill and stop", LIMIT_S, this::offsets);
     }
 
     /** Has the runner "kill", "stop" or "start" the broker on the same data and port (test/harness/control.py). */
@@ -38,7 +39,7 @@ final class Restarting {
         }
         String[] address = control.split(":");
         try (Socket socket = new Socket(address[0], Integer.parseInt(address[1]))) {
-            socket.setSoTimeout(60000);
+            socket.setSoTimeout(90000);
             socket.getOutputStream().write((verb + "\n").getBytes(StandardCharsets.UTF_8));
             String answer = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             equal(answer, "ok", verb + " the broker");
@@ -51,10 +52,10 @@ final class Restarting {
         String group = context.name("group");
         var ledger = new Member.Ledger();
         List<Member> members = new ArrayList<>();
-        try (var producer = context.producer("reconnect.backoff.max.ms", "200", "delivery.timeout.ms", "30000",
+        try (var producer = context.producer("reconnect.backoff.max.ms", "200", "delivery.timeout.ms", "90000",
                 "request.timeout.ms", "5000")) {
             for (int i = 0; i < 2; i++) {
-                members.add(new Member(context.member(group, "max.poll.records", "20"), ledger, topic));
+                members.add(new Member(context.member(group, "max.poll.records", "20", "default.api.timeout.ms", "90000"), ledger, topic));
             }
             Member.settled(members, 2, 2);
             List<Future<RecordMetadata>> sent = new ArrayList<>();
@@ -70,7 +71,7 @@ final class Restarting {
                 }
             }
             for (var one : sent) {
-                one.get(30, TimeUnit.SECONDS);
+                one.get(90, TimeUnit.SECONDS);
             }
             ledger.await(6000);
             Member.settled(members, 2, 2);
