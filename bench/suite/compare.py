@@ -15,8 +15,8 @@ from suite import baseline, marks, rival, versus
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CELLS = "1024x1,1024x12,1024x1000,100x1,100x12,100x1000"
 QUICK = {"repeats": 1, "seconds": 2.0, "warm_up": 3.0, "cells": "1024x12,100x12,1024x1000", "linger": "0",
-         "measures": "start,flow,latency"}
-FULL = {"repeats": 5, "seconds": 4.0, "warm_up": 5.0, "cells": CELLS, "linger": "0,5", "measures": "start,flow,latency,tools"}
+         "measures": "start,partitions,flow,latency"}
+FULL = {"repeats": 5, "seconds": 4.0, "warm_up": 5.0, "cells": CELLS, "linger": "0,5", "measures": "start,partitions,flow,latency,tools"}
 
 
 def parse(arguments):

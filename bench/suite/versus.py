@@ -43,6 +43,12 @@ class Visit(scenarios.Bench):
                               timeout=2 * scenarios.TIMEOUT)
         return json.loads(done.stdout)
 
+    def rdkafka(self, mode, part, **options):
+        """One direction of what the load client did, and how many cores it took: near one it is the client that sets the
+        rate, since a client instance has one thread that does most."""
+        got = self.load(mode, **options)
+        return dict(got[part], client_cores=got["client_cpu_s"] / got[part]["seconds"])
+
     def measured(self, do):
         """What `do()` returns (the flow of one client), with the broker's CPU per million records beside it."""
         before = process.cpu_seconds(self.broker.pid())
@@ -108,9 +114,9 @@ def flow(args, work, contestant, cell):
     with Visit(args, work, contestant) as v:
         v.broker.start(120)
         v.warm_up(size, partitions)
-        figures = {"produce": v.measured(lambda: v.load("produce", seconds=args.seconds, size=size, **topic)["produced"])}
+        figures = {"produce": v.measured(lambda: v.rdkafka("produce", "produced", seconds=args.seconds, size=size, **topic))}
         records = figures["produce"]["records"]
-        figures["consume"] = v.measured(lambda: v.load("consume", count=records, **topic)["consumed"])
+        figures["consume"] = v.measured(lambda: v.rdkafka("consume", "consumed", count=records, **topic))
         time.sleep(1)
         figures["memory"] = v.memory()
         v.load("create", **plain)
@@ -125,7 +131,7 @@ def flow(args, work, contestant, cell):
         v.stop()
         figures["cached_mb"] = forget_pages(v.data_dir)
         v.broker.start(120)
-        figures["catch_up"] = v.measured(lambda: v.load("consume", count=records, **topic)["consumed"])
+        figures["catch_up"] = v.measured(lambda: v.rdkafka("consume", "consumed", count=records, **topic))
         figures["bare_catch_up"] = v.measured(lambda: v.bare("fetch", **wide, **plain))
         figures["catch_up_peak_mb"] = v.memory()["peak_mb"]
     return figures
@@ -139,10 +145,10 @@ def latency(args, work, contestant, cell):
     with Visit(args, work, contestant) as v:
         v.broker.start(120)
         v.warm_up(1024, partitions)
-        greatest = v.measured(lambda: v.load("produce", topic="most", **load)["produced"])
+        greatest = v.measured(lambda: v.rdkafka("produce", "produced", topic="most", **load))
         os.sync()
-        half = v.measured(lambda: v.load("produce", topic="half", rate=int(greatest["records_per_s"] / 2),
-                                         **load)["produced"])
+        half = v.measured(lambda: v.rdkafka("produce", "produced", topic="half", rate=int(greatest["records_per_s"] / 2),
+                                            **load))
         os.sync()
         both = {}
 
@@ -152,6 +158,16 @@ def latency(args, work, contestant, cell):
         fixed = v.measured(tail)
         fixed["read_ms"] = both["consumed"]["latency_ms"]
         return {"most": greatest, "half": half, "fixed": fixed, "peak_mb": v.memory()["peak_mb"]}
+
+
+def partitions(args, work, contestant, cell):
+    """Many partitions after a moderate load on all of them, at rest."""
+    count, records = cell
+    with Visit(args, work, contestant) as v:
+        v.broker.start(120)
+        produced = v.rdkafka("produce", "produced", topic="many", partitions=count, count=records, size=1024)
+        time.sleep(2)
+        return {"produce": produced, **v.memory()}
 
 
 def tools(args, work, contestant, cell):
@@ -183,6 +199,7 @@ MEASURES = {
     "flow": (flow, lambda args: args.cells, ("bytes", "partitions")),
     "latency": (latency, lambda args: [(args.rate, 12, linger) for linger in args.linger],
                 ("records/s", "partitions", "linger ms")),
+    "partitions": (partitions, lambda args: [(1000, 200000)], ("partitions", "records")),
     "tools": (tools, lambda args: [(1024, 12)], ("bytes", "partitions")),
 }
 
