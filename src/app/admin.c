@@ -122,6 +122,7 @@ static const struct http_route routes[] = {
     {HTTP_POST, "/api/topics", admin_topics_create, HTTP_NEEDS_LENGTH},
     {HTTP_GET, "/api/topics/{name}", admin_topic_describe, 0},
     {HTTP_DELETE, "/api/topics/{name}", admin_topic_delete, 0},
+    {HTTP_PATCH, "/api/topics/{name}", admin_topic_config, HTTP_NEEDS_LENGTH},
     {HTTP_GET, "/api/groups", admin_groups_list, 0},
     {HTTP_GET, "/api/groups/{name}", admin_group_describe, 0},
     {HTTP_POST, "/api/groups/{name}/reset", admin_group_reset, HTTP_NEEDS_LENGTH},

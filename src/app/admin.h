@@ -66,6 +66,8 @@ enum admin_op {
     ADMIN_TOPIC_DESCRIBE, /* `name`, with its configs */
     ADMIN_TOPIC_CREATE,   /* `name`, `partitions`, `configs`; may answer with the topic */
     ADMIN_TOPIC_DELETE,   /* `name` */
+    ADMIN_TOPIC_CONFIG,   /* `name`, `configs`: sets these, a null value goes back to the default; answers as
+                             ADMIN_TOPIC_DESCRIBE */
     ADMIN_GROUP_LIST,     /* all that the actor may see, sorted by name, and all topics */
     ADMIN_GROUP_DESCRIBE, /* `name`, with its members */
     ADMIN_GROUP_RESET,    /* `name`, as `reset` says; answers as describe does */

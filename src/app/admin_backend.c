@@ -218,6 +218,42 @@ static void delete (struct admin_call *call)
     op_topic_delete_submit(t);
 }
 
+static void altered(struct conn *c, struct op *op)
+{
+    struct op_topic_alter *t = container_of(op, struct op_topic_alter, op);
+    struct admin_call *call = op->user;
+    int err = op->err;
+    (void)c;
+    if (t->ret_reason)
+        call->reason = arena_strndup(&call->arena, t->ret_reason, strlen(t->ret_reason));
+    op_topic_alter_free(t);
+    if (err)
+        admin_fail(call, err);
+    else
+        describe(call);
+}
+
+static struct span copy(struct arena *a, struct span s)
+{
+    return span_is_null(s) ? s : span_of(arena_copy(a, s.ptr, s.len), s.len);
+}
+
+static void alter(struct admin_call *call)
+{
+    struct op_topic_alter *t = op_new_internal(call->shard, sizeof(*t), altered, call);
+    struct topic_alter_item *items = arena_array(&t->arena, call->config_count, sizeof(*items));
+    for (size_t i = 0; i < call->config_count; i++) {
+        const struct admin_config *in = &call->configs[i];
+        items[i] = (struct topic_alter_item){span_is_null(in->value) ? TOPIC_ALTER_DELETE : TOPIC_ALTER_SET,
+                                             copy(&t->arena, in->name), copy(&t->arena, in->value)};
+    }
+    t->op.actor = call->actor;
+    t->name = copy(&t->arena, call->name);
+    t->items = items;
+    t->count = (uint32_t)call->config_count;
+    op_topic_alter_submit(t);
+}
+
 static void submit(void *broker, struct admin_call *call)
 {
     (void)broker;
@@ -233,6 +269,9 @@ static void submit(void *broker, struct admin_call *call)
         return;
     case ADMIN_TOPIC_DELETE:
         delete (call);
+        return;
+    case ADMIN_TOPIC_CONFIG:
+        alter(call);
         return;
     case ADMIN_GROUP_LIST:
         admin_list_groups(call);

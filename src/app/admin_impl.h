@@ -31,7 +31,8 @@ const char *admin_status_name(enum admin_status s);
 enum { ADMIN_ID_BYTES = 23 };
 void admin_id_format(const uint8_t id[16], char ret_text[ADMIN_ID_BYTES]);
 
-http_handler admin_topics_list, admin_topics_create, admin_topic_describe, admin_topic_delete;
+http_handler admin_topics_list, admin_topics_create, admin_topic_describe, admin_topic_delete,
+    admin_topic_config;
 http_handler admin_groups_list, admin_group_describe, admin_group_reset, admin_group_delete;
 http_handler admin_metrics, admin_page;
 

@@ -95,6 +95,19 @@ static void expect_in(const char *text, const char *piece)
         fail_msg("not found: %s\nin: %s", piece, text);
 }
 
+static void settings_are_changed_and_told(void **state)
+{
+    const char *out = ask("PATCH", "/api/topics/orders", "{\"configs\":{\"a\":\"b\",\"n\":5,\"gone\":null}}");
+    expect_in(out, "HTTP/1.1 200 ");
+    expect_in(out, "\"name\":\"retention.ms\",\"value\":\"<1>\",\"default\":false");
+    assert_string_equal(seen, "4 orders -1 a=b n=5 gone=");
+    expect_in(ask("PATCH", "/api/topics/orders", "{\"configs\":{\"a\":[]}}"), "HTTP/1.1 400 ");
+    expect_in(ask("PATCH", "/api/topics/orders", "{\"configs\":{},\"name\":\"x\"}"), "HTTP/1.1 400 ");
+    expect_in(ask("PATCH", "/api/topics/orders", "[]"), "HTTP/1.1 400 ");
+    next_err = ERR_NOT_FOUND;
+    expect_in(ask("PATCH", "/api/topics/none", "{\"configs\":{}}"), "HTTP/1.1 404 ");
+}
+
 static void health_is_told_with_its_reason(void **state)
 {
     const char *out = ask("GET", "/healthz", "");
@@ -226,6 +239,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         T(health_is_told_with_its_reason),
+        T(settings_are_changed_and_told),
         T(topics_are_listed_with_sums),
         T(a_topic_is_described_with_partitions_and_configs),
         T(a_topic_is_created_from_json),

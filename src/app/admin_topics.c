@@ -143,7 +143,8 @@ static const char *take_configs(struct admin_call *call, json_t *object)
     {
         struct admin_config *one = &list[call->config_count];
         one->name = span_str(arena_strndup(&call->arena, name, strlen(name)));
-        if (!config_text(&call->arena, value, &one->value))
+        bool back = json_is_null(value) && call->op == ADMIN_TOPIC_CONFIG; /* to the default */
+        if (!back && !config_text(&call->arena, value, &one->value))
             return "a config's value must be a text, a number, true or false";
         call->config_count++;
     }
@@ -183,6 +184,32 @@ void admin_topics_create(struct conn *c, const struct http_request *req, struct 
         return;
     struct admin_call *call = admin_call_new(c, ticket, ADMIN_TOPIC_CREATE, answer_created);
     const char *why = body ? take_topic(call, body) : "the body is not JSON";
+    json_decref(body);
+    if (why) {
+        http_respond_error(c, ticket.seq, 400, why);
+        admin_call_free(call);
+        return;
+    }
+    admin_submit(call);
+}
+
+/* Takes {"configs"} alone. NULL, or what is wrong. */
+static const char *take_change(struct admin_call *call, json_t *body)
+{
+    json_t *configs = json_object_get(body, "configs");
+    if (!configs || json_object_size(body) != 1)
+        return "expected configs (object), and nothing else";
+    return take_configs(call, configs);
+}
+
+void admin_topic_config(struct conn *c, const struct http_request *req, struct http_ticket ticket)
+{
+    json_t *body;
+    if (!admin_take_json(c, req, ticket, &body))
+        return;
+    struct admin_call *call = admin_call_new(c, ticket, ADMIN_TOPIC_CONFIG, answer_one);
+    copy_name(call, req->params[0]);
+    const char *why = body ? take_change(call, body) : "the body is not JSON";
     json_decref(body);
     if (why) {
         http_respond_error(c, ticket.seq, 400, why);

@@ -46,8 +46,8 @@ struct cli_command {
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_command_count;
 extern const struct cli_command cmd_serve, cmd_config, cmd_topic_list, cmd_topic_create, cmd_topic_describe,
-    cmd_topic_delete, cmd_group_list, cmd_group_describe, cmd_group_reset, cmd_group_delete, cmd_dump,
-    cmd_version, cmd_completion;
+    cmd_topic_config, cmd_topic_delete, cmd_group_list, cmd_group_describe, cmd_group_reset, cmd_group_delete,
+    cmd_dump, cmd_version, cmd_completion;
 
 /* The whole program; returns its exit code. */
 int cli_main(int argc, char **argv);

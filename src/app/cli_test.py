@@ -24,7 +24,7 @@ class Usage(unittest.TestCase):
         out = run()
         self.assertEqual((out.returncode, out.stderr), (0, ""))
         self.assertEqual(run("--help").stdout, out.stdout)
-        for command in ("serve", "config", "topic list", "topic create", "topic describe", "topic delete", "dump",
+        for command in ("serve", "config", "topic list", "topic create", "topic describe", "topic config", "topic delete", "dump",
                         "completion", "version"):
             self.assertIn(f"\n  {command}", out.stdout)
             own = run(*command.split(), "--help")
@@ -154,7 +154,7 @@ class Broker(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_POST = do_DELETE = answer
+    do_GET = do_POST = do_DELETE = do_PATCH = answer
 
     def log_message(self, *args):
         pass
@@ -190,6 +190,23 @@ class Topics(unittest.TestCase):
         out = run("topic", "describe", "orders", "--broker", self.broker)
         self.assertIn("        0      1      5  105  10 B\n", out.stdout)
         self.assertIn("retention.ms  1      set\n", out.stdout)
+
+    def test_config_shows_the_configs_alone(self):
+        out = run("topic", "config", "orders", "--broker", self.broker)
+        self.assertEqual(out.stdout, "CONFIG        VALUE  SOURCE\nretention.ms  1      set\n")
+        self.assertEqual(Broker.asked, [("GET", "/api/topics/orders", None)])
+
+    def test_config_sets_and_deletes(self):
+        out = run("topic", "config", "orders", "a.b=c=d", "e=", "--delete", "f", "--delete=g", "--broker", self.broker)
+        self.assertEqual((out.returncode, out.stderr), (0, ""))
+        self.assertEqual(Broker.asked, [("PATCH", "/api/topics/orders",
+                                         {"configs": {"a.b": "c=d", "e": "", "f": None, "g": None}})])
+
+    def test_config_without_a_value_is_exit_2(self):
+        out = run("topic", "config", "orders", "retention.ms", "--broker", self.broker)
+        self.assertEqual(out.returncode, 2)
+        self.assertEqual(out.stderr, "colobus: a config is given as NAME=VALUE, as retention.ms=3600000\n")
+        self.assertEqual(Broker.asked, [])
 
     def test_delete_escapes_the_name(self):
         self.assertEqual(run("topic", "delete", "a/b c", "--broker", self.broker).returncode, 0)

@@ -10,7 +10,7 @@
 struct topic_args {
     struct broker_args broker;
     const char *partitions;
-    struct cli_list configs;
+    struct cli_list configs; /* of topic config: --delete */
 };
 
 /* ---- showing ------------------------------------------------------------------------------------------- */
@@ -56,16 +56,11 @@ static void show_partitions(json_t *partitions, struct text *out)
     table_free(&table);
 }
 
-static void show_topic(json_t *o, struct text *out)
+static void show_configs(json_t *o, struct text *out)
 {
     size_t i;
     json_t *c, *configs = json_object_get(o, "configs");
     struct table table = {0};
-    text_printf(out, "%s  id %s\n\n", broker_string_of(o, "name"), broker_string_of(o, "id"));
-    show_partitions(json_object_get(o, "partitions"), out);
-    if (json_array_size(configs) == 0)
-        return;
-    text_put(out, "\n");
     table_row(&table, (const char *const[]){"CONFIG", "VALUE", "SOURCE"}, 3);
     json_array_foreach(configs, i, c)
         table_row(&table,
@@ -74,6 +69,16 @@ static void show_topic(json_t *o, struct text *out)
                   3);
     table_print(&table, out);
     table_free(&table);
+}
+
+static void show_topic(json_t *o, struct text *out)
+{
+    text_printf(out, "%s  id %s\n\n", broker_string_of(o, "name"), broker_string_of(o, "id"));
+    show_partitions(json_object_get(o, "partitions"), out);
+    if (json_array_size(json_object_get(o, "configs")) == 0)
+        return;
+    text_put(out, "\n");
+    show_configs(o, out);
 }
 
 /* ---- the commands -------------------------------------------------------------------------------------- */
@@ -106,6 +111,22 @@ static int run_delete(void *state, int argc, char **argv)
     return cli_print(&out);
 }
 
+/* Adds "NAME=VALUE" to the object; `how` is the form that was expected. False after a message. */
+static bool put_pair(json_t *configs, const char *pair, const char *how)
+{
+    const char *eq = strchr(pair, '=');
+    char key[128];
+    if (!eq || eq == pair || (size_t)(eq - pair) >= sizeof(key)) {
+        cli_fail(EXIT_USAGE, "%s, as retention.ms=3600000", how);
+        return false;
+    }
+    snprintf(key, sizeof(key), "%.*s", (int)(eq - pair), pair);
+    if (json_object_set_new(configs, key, json_string(eq + 1)) == 0)
+        return true;
+    cli_fail(EXIT_USAGE, "%s is not UTF-8", key);
+    return false;
+}
+
 /* {"name", "partitions", "configs"} from the arguments; NULL after a message. */
 static json_t *new_topic(const struct topic_args *args, const char *name)
 {
@@ -125,15 +146,10 @@ static json_t *new_topic(const struct topic_args *args, const char *name)
     if (n)
         json_object_set_new(o, "partitions", json_integer(n));
     for (size_t i = 0; i < args->configs.count; i++) {
-        const char *pair = args->configs.items[i], *eq = strchr(pair, '=');
-        char key[128];
-        if (!eq || eq == pair || (size_t)(eq - pair) >= sizeof(key)) {
-            cli_fail(EXIT_USAGE, "--config takes NAME=VALUE, as retention.ms=3600000");
+        if (!put_pair(json_object_get(o, "configs"), args->configs.items[i], "--config takes NAME=VALUE")) {
             json_decref(o);
             return NULL;
         }
-        snprintf(key, sizeof(key), "%.*s", (int)(eq - pair), pair);
-        json_object_set_new(json_object_get(o, "configs"), key, json_string(eq + 1));
     }
     return o;
 }
@@ -160,12 +176,57 @@ static int run_create(void *state, int argc, char **argv)
     return cli_print(&out);
 }
 
+/* {"configs"} from the arguments: null for what is deleted. NULL after a message. */
+static json_t *new_change(const struct topic_args *args, int count, char **pairs)
+{
+    json_t *configs = json_object();
+    bool good = true;
+    for (size_t i = 0; i < args->configs.count && good; i++) {
+        good = json_object_set_new(configs, args->configs.items[i], json_null()) == 0;
+        if (!good)
+            cli_fail(EXIT_USAGE, "--delete: the name is not UTF-8");
+    }
+    for (int i = 0; i < count && good; i++)
+        good = put_pair(configs, pairs[i], "a config is given as NAME=VALUE");
+    if (good)
+        return json_pack("{s:o}", "configs", configs);
+    json_decref(configs);
+    return NULL;
+}
+
+static int run_config(void *state, int argc, char **argv)
+{
+    const struct topic_args *args = state;
+    struct http_reply reply;
+    struct text body = {0}, path = {0};
+    bool changes = argc > 1 || args->configs.count > 0;
+    json_t *o = changes ? new_change(args, argc - 1, argv + 1) : NULL;
+    if (changes && !o)
+        return EXIT_USAGE;
+    if (o)
+        text_put_json(&body, o, JSON_COMPACT);
+    json_decref(o);
+    broker_put_path("/api/topics/", argv[0], &path);
+    int code =
+        broker_ask(&args->broker, argv[0], changes ? "PATCH" : "GET", path.ptr, text_span(&body), &reply);
+    text_free(&path);
+    text_free(&body);
+    return code == EXIT_OK ? broker_print_done(&args->broker, &reply, show_configs) : code;
+}
+
 static const struct cli_option show_options[] = {BROKER_OPTION, JSON_OPTION};
 static const struct cli_option delete_options[] = {BROKER_OPTION};
 static const struct cli_option create_options[] = {
     {"--partitions", "N", "how many partitions (default: the setting kafka.default-partitions)", CLI_TEXT,
      offsetof(struct topic_args, partitions)},
     {"--config", "NAME=VALUE", "a topic config by Kafka's name; may be given many times", CLI_LIST,
+     offsetof(struct topic_args, configs)},
+    BROKER_OPTION,
+    JSON_OPTION,
+};
+
+static const struct cli_option config_options[] = {
+    {"--delete", "NAME", "take a config back to the broker's default; may be given many times", CLI_LIST,
      offsetof(struct topic_args, configs)},
     BROKER_OPTION,
     JSON_OPTION,
@@ -213,4 +274,17 @@ const struct cli_command cmd_topic_delete = {
     .max_args = 1,
     .state_bytes = sizeof(struct topic_args),
     .run = run_delete,
+};
+const struct cli_command cmd_topic_config = {
+    .name = "topic config",
+    .args = "NAME [CONFIG=VALUE ...]",
+    .summary = "show or change a topic's configs",
+    .examples = "colobus topic config orders\n"
+                "colobus topic config orders retention.ms=3600000 cleanup.policy=compact,delete\n"
+                "colobus topic config orders --delete retention.ms\n",
+    CLI_OPTIONS(config_options),
+    .min_args = 1,
+    .max_args = CLI_LIST_ITEMS,
+    .state_bytes = sizeof(struct topic_args),
+    .run = run_config,
 };
