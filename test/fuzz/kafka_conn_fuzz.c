@@ -14,7 +14,7 @@ enum { MAX_INPUT_BYTES = 64 * 1024, MAX_DECODED_BYTES = 1 << 20, MAX_STEPS = 100
 
 enum command {
     SEND_RAW,     /* u16 length, bytes */
-    SEND_REQUEST, /* u8 API by its place in the table, u8 version, u16 length, body: framed, with a header */
+    SEND_REQUEST, /* u8 API key, u8 version, u16 length, body: framed, with a header */
     RUN,          /* operations complete */
     ADVANCE,      /* u16 ms */
     REVERSE,      /* operations complete newest first */
@@ -45,11 +45,17 @@ static void drain(struct fake_client *client)
     free(buf);
 }
 
-static void send_request(struct fake_client *client, struct reader *in)
+/* Keys that are not served stand for one that is, so that no input is wasted. */
+static const struct kafka_api *pick_api(uint8_t key)
 {
     size_t count;
-    const struct kafka_api *apis = kafka_api_list(&count);
-    const struct kafka_api *api = &apis[(uint8_t)read_i8(in) % count];
+    const struct kafka_api *apis = kafka_api_list(&count), *api = kafka_api_find(key);
+    return api ? api : &apis[key % count];
+}
+
+static void send_request(struct fake_client *client, struct reader *in)
+{
+    const struct kafka_api *api = pick_api((uint8_t)read_i8(in));
     uint8_t version = (uint8_t)read_i8(in);
     struct span body = read_bytes(in, read_u16(in));
     bool flexible = version >= kafka_find_api(api->key)->flexible_from;

@@ -11,6 +11,15 @@
     X(1, fetch, "Fetch")                                                                                     \
     X(2, list_offsets, "ListOffsets")                                                                        \
     X(3, metadata, "Metadata")                                                                               \
+    X(8, offset_commit, "OffsetCommit")                                                                      \
+    X(9, offset_fetch, "OffsetFetch")                                                                        \
+    X(10, find_coordinator, "FindCoordinator")                                                               \
+    X(11, join_group, "JoinGroup")                                                                           \
+    X(12, heartbeat, "Heartbeat")                                                                            \
+    X(13, leave_group, "LeaveGroup")                                                                         \
+    X(14, sync_group, "SyncGroup")                                                                           \
+    X(15, describe_groups, "DescribeGroups")                                                                 \
+    X(16, list_groups, "ListGroups")                                                                         \
     X(18, api_versions, "ApiVersions")                                                                       \
     X(19, create_topics, "CreateTopics")                                                                     \
     X(20, delete_topics, "DeleteTopics")                                                                     \
@@ -22,7 +31,9 @@
     X(33, alter_configs, "AlterConfigs")                                                                     \
     X(35, describe_log_dirs, "DescribeLogDirs")                                                              \
     X(37, create_partitions, "CreatePartitions")                                                             \
+    X(42, delete_groups, "DeleteGroups")                                                                     \
     X(44, incremental_alter_configs, "IncrementalAlterConfigs")                                              \
+    X(47, offset_delete, "OffsetDelete")                                                                     \
     X(60, describe_cluster, "DescribeCluster")
 
 /* The generated functions know their struct; the table does not. */

@@ -38,6 +38,7 @@
       "The session timeout is not within the range allowed by the broker (as configured by "                 \
       "group.min.session.timeout.ms and group.max.session.timeout.ms).")                                     \
     X(REBALANCE_IN_PROGRESS, 27, "The group is rebalancing, so a rejoin is needed.")                         \
+    X(INVALID_COMMIT_OFFSET_SIZE, 28, "The committing offset data size is not valid.")                       \
     X(TOPIC_AUTHORIZATION_FAILED, 29, "Topic authorization failed.")                                         \
     X(GROUP_AUTHORIZATION_FAILED, 30, "Group authorization failed.")                                         \
     X(INVALID_TIMESTAMP, 32, "The timestamp of the message is out of acceptable range.")                     \

@@ -181,6 +181,11 @@ static void submit(struct op *op, void (*run)(struct fake_core *core, struct op 
     core->submitted++;
 }
 
+void fake_submit(struct op *op, void (*run)(struct fake_core *core, struct op *op, bool *ret_done))
+{
+    submit(op, run);
+}
+
 static void append_one(struct fake_core *core, struct append_item *it)
 {
     struct fake_log *l = log_find(core, it->log_id);

@@ -5,6 +5,7 @@
 #define COLOBUS_PROTO_KAFKA_FAKE_CORE_H
 
 #include "core/broker.h"
+#include "core/group.h"
 #include "core/op.h"
 #include "proto/kafka/kafka.h"
 
@@ -34,8 +35,10 @@ struct fake_core {
     struct chunk_pool log_pool;
     struct fake_pending *pending; /* submitted and not complete, in order */
     unsigned op_count, op_cap;
-    bool newest_first; /* complete in the reverse order of submission */
-    int append_err;    /* every append fails with it */
+    bool newest_first;                      /* complete in the reverse order of submission */
+    int append_err;                         /* every append fails with it */
+    int group_err;                          /* every operation on groups fails with it */
+    void (*group_hook)(struct op_group *g); /* answers them instead of fake_group.c */
     int64_t next_producer_id;
     uint64_t submitted;
 };
@@ -54,6 +57,8 @@ void fake_core_init(struct fake_core *core);
 void fake_core_fini(struct fake_core *core);
 struct topic *fake_topic(struct fake_core *core, const char *name, uint32_t partitions);
 struct fake_log *fake_log_of(struct fake_core *core, const struct topic *t, uint32_t partition);
+/* Queues an operation; run() is called until it says that it is done. */
+void fake_submit(struct op *op, void (*run)(struct fake_core *core, struct op *op, bool *ret_done));
 /* Completes what can be, until only reads that wait are left. */
 void fake_run(struct fake_core *core);
 void fake_advance_ms(struct fake_core *core, struct fake_client *client, uint64_t ms);
