@@ -215,6 +215,47 @@ static void a_start_amid_a_batch_survives_without_segments(void **state)
     end();
 }
 
+static int append_numbered(struct rig_log *l, int32_t sequence, uint64_t *ret_base)
+{
+    struct span b = rig_batch_make(1, 1, 100);
+    batch_set_producer_id((uint8_t *)b.ptr, 77);
+    batch_set_producer_epoch((uint8_t *)b.ptr, 0);
+    batch_set_base_sequence((uint8_t *)b.ptr, sequence);
+    batch_seal((uint8_t *)b.ptr, b.len);
+    int err = log_append(l->log, b, ret_base, NULL);
+    rig_settle(&r);
+    return err;
+}
+
+static void producers_go_on_though_their_records_are_gone(void **state)
+{
+    static const struct log_config *const configs[] = {&by_time, &os_by_time};
+    for (int i = 0; i < 2; i++) {
+        uint64_t base;
+        struct log_removed removed;
+        struct rig_log *l = start_with(configs[i], 1);
+        for (int32_t s = 0; s < 8; s++)
+            assert_int_equal(append_numbered(l, s, &base), 0);
+        for (int k = 0; k < 3; k++) {
+            assert_int_equal(log_retain(l->log, KEEP_MS + 2, &removed), 0);
+            rig_settle(&r);
+        }
+        assert_int_equal(log_bytes(l->log), 0);
+        struct sim_image *image = sim_disk_image(sim_disk_ops(), SIM_CRASH_KEEP);
+        rig_abandon(&r);
+        sim_boot(image, 2);
+        assert_int_equal(rig_open(&r), 0);
+        assert_int_equal(append_numbered(l, 7, &base), 1); /* known, at the offset it had */
+        assert_int_equal(base, 7);
+        assert_int_equal(append_numbered(l, 9, &base), ERR_OUT_OF_ORDER);
+        assert_int_equal(append_numbered(l, 8, &base), 0);
+        assert_int_equal(base, 8);
+        rig_close(&r);
+        rig_fini(&r);
+        sim_reset(0);
+    }
+}
+
 /* ---- timestamps that are none, or wrong ---------------------------------------------------------------- */
 
 static void append_at(struct rig_log *l, int64_t ms)
@@ -405,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_cold_log_gives_its_last_segment_back),
         cmocka_unit_test(a_log_of_the_system_cache_gives_its_last_segment_back),
         cmocka_unit_test(a_start_amid_a_batch_survives_without_segments),
+        cmocka_unit_test(producers_go_on_though_their_records_are_gone),
         cmocka_unit_test(a_timestamp_in_the_future_keeps_it_and_what_follows),
         cmocka_unit_test(records_without_a_timestamp_age_by_the_clock),
         cmocka_unit_test(size_keeps_at_least_what_it_says),

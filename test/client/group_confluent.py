@@ -410,10 +410,10 @@ def restarted(ctx, end, **options):
     end(control)
     control.start()
     mark = len(ledger.acknowledged)
-    eventually(lambda: len(ledger.acknowledged) > mark + 200, 30, "records flow again")
+    eventually(lambda: len(ledger.acknowledged) > mark + 200, 60, "records flow again")
     source.end()
-    ledger.settle()
-    shared(members, 4)
+    ledger.settle(60)
+    shared(members, 4, 60)
     for member in members:
         member.end()
     watcher = consumer(ctx, group)
@@ -423,12 +423,12 @@ def restarted(ctx, end, **options):
     watcher.close()
 
 
-@scenario("kill -9 of the broker: nothing is lost, nothing committed is read again", timeout=90)
+@scenario("kill -9 of the broker: nothing is lost, nothing committed is read again", timeout=150)
 def killed(ctx):
     restarted(ctx, lambda control: control.kill(), partition_assignment_strategy="cooperative-sticky")
 
 
-@scenario("a stop of the broker: nothing is lost, nothing committed is read again", timeout=90)
+@scenario("a stop of the broker: nothing is lost, nothing committed is read again", timeout=150)
 def stopped(ctx):
     restarted(ctx, lambda control: control.stop())
 

@@ -355,10 +355,10 @@ def restarted(ctx, end):
     end(control)
     control.start()
     mark = len(ledger.acknowledged)
-    eventually(lambda: len(ledger.acknowledged) > mark + 200, 30, "records flow again")
+    eventually(lambda: len(ledger.acknowledged) > mark + 200, 60, "records flow again")
     source.end()
-    ledger.settle()
-    shared(members, 4)
+    ledger.settle(60)
+    shared(members, 4, 60)
     for member in members:
         member.end()
     reader = consumer(ctx, group)
@@ -368,12 +368,12 @@ def restarted(ctx, end):
     reader.close()
 
 
-@scenario("kill -9 of the broker: nothing is lost, nothing committed is read again", timeout=90)
+@scenario("kill -9 of the broker: nothing is lost, nothing committed is read again", timeout=150)
 def killed(ctx):
     restarted(ctx, lambda control: control.kill())
 
 
-@scenario("a stop of the broker: nothing is lost, nothing committed is read again", timeout=90)
+@scenario("a stop of the broker: nothing is lost, nothing committed is read again", timeout=150)
 def stopped(ctx):
     restarted(ctx, lambda control: control.stop())
 

@@ -69,6 +69,7 @@ CLIENTS = {
     "kafka-python-2.0.2-groups": in_venv("kafka-python-2.0.2", "group_kafka_python.py"),
     "kafka-python-3.0.12": in_venv("kafka-python-3.0.12", "kafka_python.py"),
     "kafka-python-3.0.12-groups": in_venv("kafka-python-3.0.12", "group_kafka_python.py"),
+    "retention": in_venv("kafka-python-3.0.12", "retention.py"),
     "confluent-kafka": in_venv("confluent-kafka", "confluent.py"),
     "confluent-kafka-groups": in_venv("confluent-kafka", "group_confluent.py"),
     "java-3.9.1": java("3.9.1"),
