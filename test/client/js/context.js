@@ -97,8 +97,8 @@ class Context {
     await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: false })
     await eventually('a new topic with leaders', async () => {
       try {
-        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-        return topics[0].partitions.every(p => p.leader >= 0 && p.partitionErrorCode === 0) ? '' : 'no leaders'
+        const offsets = await admin.fetchTopicOffsets(topic) // asks the leaders
+        return offsets.length === numPartitions ? '' : `${offsets.length} partitions`
       } catch (error) {
         return error.message
       }
@@ -151,7 +151,15 @@ class Context {
   /** Committed offsets of a group by partition; "-1" where there is none. */
   async committed(group, topic) {
     const admin = await this.admin()
-    const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+    let found
+    await eventually('offsets of the group', async () => {
+      try {
+        found = (await admin.fetchOffsets({ groupId: group, topics: [topic] }))[0]
+      } catch (error) {
+        if (!error.retriable) throw error
+        return error.message // the broker has just started
+      }
+    })
     return found.partitions.sort((a, b) => a.partition - b.partition).map(p => p.offset)
   }
 
