@@ -24,7 +24,7 @@ bool store_is_command_log(uint64_t id)
     return id == STORE_META_LOG || id >= STORE_COMMAND_LOGS;
 }
 
-static struct command_log *find(const struct store_shard *ss, uint64_t id)
+struct command_log *command_log_find(const struct store_shard *ss, uint64_t id)
 {
     list_each (it, &ss->command_logs) {
         struct command_log *c = list_entry(it, struct command_log, link);
@@ -37,7 +37,7 @@ static struct command_log *find(const struct store_shard *ss, uint64_t id)
 struct command_log *command_log_get(struct store_shard *ss, uint64_t id)
 {
     assert(store_is_command_log(id) && store_shard_of(ss->st, id) == ss->index);
-    struct command_log *c = find(ss, id);
+    struct command_log *c = command_log_find(ss, id);
     if (!c) {
         c = mem_zalloc(sizeof(*c));
         c->id = id;
@@ -92,7 +92,7 @@ static void snapshot_durable(struct command_log *c, uint64_t lsn)
 
 void command_durable(struct store_shard *ss, const struct journal_entry *e, uint64_t lsn)
 {
-    struct command_log *c = find(ss, e->log_id);
+    struct command_log *c = command_log_find(ss, e->log_id);
     if (e->type == JOURNAL_STATE) {
         snapshot_durable(c, lsn);
         return;

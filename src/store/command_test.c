@@ -445,6 +445,33 @@ static void a_damaged_or_missing_snapshot_is_not_dropped_silently(void **state)
     }
 }
 
+/* They may be what the metadata named. */
+static void files_of_logs_stay_when_metadata_are_lost(void **state)
+{
+    struct rig r;
+    uint64_t size;
+    begin(&r, 1, LARGE);
+    load(&r, 400);
+    char segment[STORE_PATH_BYTES];
+    snprintf(segment, sizeof(segment), "data/logs/1/%020u.log", 0);
+    assert_int_equal(os_path_size(segment, &size), 0);
+    char snapshot[128];
+    snprintf(snapshot, sizeof(snapshot), "data/states/%s",
+             command_log_get(store_shard(r.st, 0), 0)->file.name);
+    rig_close(&r);
+    assert_int_equal(sim_disk_corrupt(snapshot, 1000, 1), 0);
+    assert_int_equal(rig_open(&r), ERR_CORRUPT);
+    rig_give_up(&r);
+    assert_int_equal(open_accepting_loss(&r), 0);
+    assert_false(r.logs[0].created);
+    assert_int_equal(os_path_size(segment, &size), 0);
+    rig_run(&r, 200);
+    rig_close(&r);
+    assert_int_equal(rig_open(&r), 0);
+    assert_int_equal(os_path_size(segment, &size), ERR_NOT_FOUND);
+    end(&r);
+}
+
 /* Nobody would take it over when the journal is recycled. */
 static void an_unknown_command_log_is_refused(void **state)
 {
@@ -508,6 +535,7 @@ int main(void)
         cmocka_unit_test(only_metadata_may_use_the_reserve),
         cmocka_unit_test(a_damaged_command_is_not_dropped_silently),
         cmocka_unit_test(a_damaged_or_missing_snapshot_is_not_dropped_silently),
+        cmocka_unit_test(files_of_logs_stay_when_metadata_are_lost),
         cmocka_unit_test(an_unknown_command_log_is_refused),
         cmocka_unit_test(nothing_is_removed_before_the_journal_is_durable),
     };

@@ -300,7 +300,8 @@ void pin_tell(struct store_shard *ss);
 void pin_recycle(struct store_shard *ss); /* moves what the journal asked for out of it */
 
 /* command.c */
-struct command_log *command_log_get(struct store_shard *ss, uint64_t id); /* made if it is not there */
+struct command_log *command_log_find(const struct store_shard *ss, uint64_t id); /* NULL if absent */
+struct command_log *command_log_get(struct store_shard *ss, uint64_t id);        /* made if absent */
 void command_durable(struct store_shard *ss, const struct journal_entry *e, uint64_t lsn);
 uint64_t command_lowest(const struct store_shard *ss); /* of the journal; UINT64_MAX: nothing is needed */
 void command_recycle(struct store_shard *ss, uint64_t before);

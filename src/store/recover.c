@@ -457,11 +457,9 @@ static int sweep_state(void *arg, const char *name, bool is_dir)
     struct sweep *s = arg;
     uint64_t id = strtoull(name, NULL, 10);
     struct store_shard *ss = &s->st->shards[store_shard_of(s->st, id)];
-    const char *claimed = "";
-    if (store_is_command_log(id))
-        claimed = command_log_get(ss, id)->file.name;
-    else if (store_log_get(ss, id))
-        claimed = store_log_get(ss, id)->spill;
+    const struct command_log *c = command_log_find(ss, id);
+    const struct log *l = store_log_get(ss, id);
+    const char *claimed = c ? c->file.name : l ? l->spill : "";
     return is_dir || strcmp(claimed, name) == 0 ? 0 : unlink_in(s, name);
 }
 
@@ -469,6 +467,11 @@ int recover_sweep(struct store *st)
 {
     struct blobs *b = st->blobs;
     struct sweep s = {.st = st, .dir = "logs"};
+    if (command_log_get(&st->shards[store_shard_of(st, STORE_META_LOG)], STORE_META_LOG)->renew) {
+        say_error("store",
+                  "files of logs that the metadata do not name are left: the next start removes them", "");
+        return 0; /* part of the metadata is lost, and with it perhaps the names of these logs */
+    }
     int err = b->ops->list(b, "logs", sweep_log, &s);
     s.dir = "states";
     if (!err)

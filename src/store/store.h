@@ -36,7 +36,8 @@ struct store_events {
     /* The store failed for good (any thread). */
     void (*failed)(void *arg, int err, const char *what);
     /* Writes the whole state of a command log: all that was appended so far, durable or not, and never
-     * nothing. To write nothing means that there was no memory: it is tried again. */
+     * nothing. To write nothing means that there was no memory: it is tried again. Inside
+     * store_shard_tick(). */
     void (*snapshot)(void *arg, uint64_t log_id, struct outq *out);
     void *arg;
 };
