@@ -113,7 +113,7 @@ def describe(c, args):
             f"\npinned: {pinned}\nclient: librdkafka, acks=all, linger 5 ms (latency: as in the table), batches up to 1 MB, 5 in "
             f"flight, no compression; bare client: 2 connections, batches of {args.batch_bytes >> 10} KiB, 5 in flight, fetches "
             f"of {args.fetch_bytes >> 10} KiB\n{args.repeats} repeats of {args.seconds:g} s after {args.warm_up:g} s of warm-up; "
-            f"median (least-greatest)\nbefore catch-up the broker is stopped and its files are taken out of the page cache")
+            f"median (least-greatest)\nbefore catch-up the broker's files are taken out of the page cache; what it holds in its own memory stays")
 
 
 def baseline_text(b):
