@@ -5,7 +5,8 @@ import time
 
 from confluent_kafka import (OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer,
                              TopicPartition)
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ConfigSource,
+                                   NewPartitions, NewTopic, OffsetSpec, ResourceType)
 
 from harness.scenario import equal, eventually, main, raises, scenario, true
 
@@ -278,6 +279,65 @@ def records_and_cluster(ctx):
     cluster = client.describe_cluster().result(timeout=15)
     true(cluster.cluster_id, "cluster id is empty")
     equal([f"{n.host}:{n.port}" for n in cluster.nodes], [ctx.bootstrap], "nodes")
+
+
+def settings(client, resource):
+    return list(client.describe_configs([resource]).values())[0].result(timeout=15)
+
+
+def alter(client, resource):
+    list(client.incremental_alter_configs([resource]).values())[0].result(timeout=15)
+
+
+@scenario("admin describes and alters the configuration of a topic")
+def topic_configs(ctx):
+    client, name = admin(ctx), ctx.topic(retention_ms=5000)
+    found = settings(client, ConfigResource(ResourceType.TOPIC, name))
+    equal((found["retention.ms"].value, found["retention.ms"].source), ("5000", ConfigSource.DYNAMIC_TOPIC_CONFIG.value),
+          "retention.ms")
+    equal((found["cleanup.policy"].value, found["cleanup.policy"].is_default), ("delete", True), "cleanup.policy")
+    true(len(found) >= 33, f"{len(found)} settings")
+    change, op = ConfigResource(ResourceType.TOPIC, name), AlterConfigOpType
+    change.add_incremental_config(ConfigEntry("cleanup.policy", "compact", incremental_operation=op.APPEND))
+    change.add_incremental_config(ConfigEntry("min.cleanable.dirty.ratio", "0.01", incremental_operation=op.SET))
+    change.add_incremental_config(ConfigEntry("retention.ms", None, incremental_operation=op.DELETE))
+    alter(client, change)
+    found = settings(client, ConfigResource(ResourceType.TOPIC, name))
+    equal(set(found["cleanup.policy"].value.split(",")), {"compact", "delete"}, "cleanup.policy")
+    equal(found["min.cleanable.dirty.ratio"].value, "0.01", "min.cleanable.dirty.ratio")
+    equal(found["retention.ms"].value, "604800000", "retention.ms")
+    done(client.alter_configs([ConfigResource(ResourceType.TOPIC, name, set_config={"flush.ms": "7"})]))
+    found = settings(client, ConfigResource(ResourceType.TOPIC, name))
+    equal((found["flush.ms"].value, found["cleanup.policy"].value), ("7", "delete"), "after the older request")
+
+
+@scenario("altering a configuration is refused with the right errors")
+def configs_refused(ctx):
+    client, name = admin(ctx), ctx.topic()
+    broker = str(list(client.list_topics(timeout=10).brokers)[0])
+    for kind, resource, key, value, code, words in (
+            (ResourceType.TOPIC, name, "retention.ms", "soon", KafkaError.INVALID_CONFIG, "Not a number of type LONG"),
+            (ResourceType.TOPIC, name, "no.such", "1", KafkaError.INVALID_CONFIG, "Unknown topic config name: no.such"),
+            (ResourceType.TOPIC, ctx.name("none"), "retention.ms", "1", KafkaError.UNKNOWN_TOPIC_OR_PART, "not exist"),
+            (ResourceType.BROKER, broker, "log.dirs", "/x", KafkaError.INVALID_REQUEST, "Set(log.dirs)")):
+        change = ConfigResource(kind, resource)
+        change.add_incremental_config(ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET))
+        error = raises(KafkaException, alter, client, change).args[0]
+        equal(error.code(), code, f"error for {key}")
+        true(words in error.str(), f"message: {error.str()}")
+    error = raises(KafkaException, settings, client, ConfigResource(ResourceType.TOPIC, ctx.name("none")))
+    equal(error.args[0].code(), KafkaError.UNKNOWN_TOPIC_OR_PART, "error of an unknown topic")
+
+
+@scenario("admin describes the broker's configuration")
+def broker_configs(ctx):
+    client = admin(ctx)
+    broker = str(list(client.list_topics(timeout=10).brokers)[0])
+    found = settings(client, ConfigResource(ResourceType.BROKER, broker))
+    for name in ("auto.create.topics.enable", "num.partitions", "log.retention.hours", "message.max.bytes", "listeners",
+                 "advertised.listeners", "log.dirs", "min.insync.replicas", "offsets.retention.minutes"):
+        true(found[name].value, f"{name} has no value")
+    true(found["listeners"].value.count("://") >= 1, "listeners have no address")
 
 
 @scenario("large messages, near and over the limit")

@@ -5,7 +5,7 @@ import time
 
 import kafka
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import NewPartitions, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from harness.scenario import equal, eventually, main, raises, scenario, true
@@ -167,6 +167,29 @@ def topics(ctx):
     client.delete_topics([name])
     eventually(lambda: name not in client.list_topics(), 10, "topic is gone")
     raises(UnknownTopicOrPartitionError, client.delete_topics, [name])
+    client.close()
+
+
+def configs_of(client, kind, name):
+    """{setting: value}, from the answers of either version."""
+    if MODERN:
+        (found,) = client.describe_configs([ConfigResource(kind, name)], config_filter="all")[kind.name.lower()].values()
+        return {key: entry["value"] for key, entry in found.items()}
+    (answer,) = client.describe_configs([ConfigResource(kind, name)])
+    ((error, _, _, _, entries),) = answer.resources
+    equal(error, 0, "error of describe_configs")
+    return {entry[0]: entry[1] for entry in entries}
+
+
+@scenario("admin describes and alters configurations")
+def configs(ctx):
+    client, name = admin(ctx), ctx.topic(retention_ms=5000)
+    found = configs_of(client, ConfigResourceType.TOPIC, name)
+    equal((found["retention.ms"], found["cleanup.policy"]), ("5000", "delete"), "settings")
+    client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": "compact"})])
+    equal(configs_of(client, ConfigResourceType.TOPIC, name)["cleanup.policy"], "compact", "cleanup.policy")
+    broker = configs_of(client, ConfigResourceType.BROKER, "1")
+    true(broker["num.partitions"] and broker["log.dirs"], "settings of the broker")
     client.close()
 
 

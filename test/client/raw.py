@@ -17,7 +17,7 @@ from harness.wire import array, batch, i8, i16, i32, i64, text
 SERVED = {  # the least that every client of this suite needs: key -> (lowest, highest) that must be inside
     wire.PRODUCE: (3, 9), wire.FETCH: (4, 12), wire.LIST_OFFSETS: (1, 7), wire.METADATA: (0, 12),
     wire.API_VERSIONS: (0, 4), wire.CREATE_TOPICS: (2, 7), wire.DELETE_TOPICS: (1, 6), 21: (0, 2), 22: (0, 4),
-    23: (2, 4), 37: (0, 3), 60: (0, 1),
+    23: (2, 4), 29: (1, 3), 32: (1, 4), 33: (0, 2), 35: (1, 4), 37: (0, 3), 44: (0, 1), 60: (0, 1),
 }
 
 
@@ -455,6 +455,51 @@ def http_garbage(ctx):
             except OSError:
                 pass  # closed while we were still sending
     equal(http_get(ctx.http, "/healthz")[0], 200, "status of /healthz afterwards")
+
+
+def alter_topic(conn, topic, *changes):
+    """IncrementalAlterConfigs 0: (name, operation, value) each. The error code."""
+    configs = array(text(name) + i8(op) + text(value) for name, op, value in changes)
+    reader = conn.request(44, 0, array([i8(2) + text(topic) + configs]) + i8(0))
+    reader.i32()
+    (error, _, kind, name), = reader.array(lambda: (reader.i16(), reader.text(), reader.i8(), reader.text()))
+    reader.end()
+    equal((kind, name), (2, topic), "resource of the answer")
+    return error
+
+
+def topic_setting(conn, topic, name):
+    """DescribeConfigs 1: (value, source) of one setting."""
+    reader = conn.request(32, 1, array([i8(2) + text(topic) + array([text(name)])]) + i8(0))
+    reader.i32()
+    equal((reader.i32(), reader.i16()), (1, wire.NONE), "results and error")
+    reader.text(), reader.i8(), reader.text()
+    found = reader.array(lambda: (reader.text(), reader.text(), reader.i8(), reader.i8(), reader.i8(), reader.i32()))
+    reader.end()
+    equal([f[0] for f in found], [name], "settings told")
+    return found[0][1], found[0][3]
+
+
+@scenario("a changed setting holds for the next record, on every connection")
+def altered(ctx):
+    name = ctx.topic(3)
+    with ctx.connect() as conn, ctx.connect() as other:
+        for p in range(3):
+            equal(other.produce(name, p, batch([b"x" * 5000]))[0], wire.NONE, "error before")
+        equal(alter_topic(conn, name, ("max.message.bytes", 0, "4000"), ("cleanup.policy", 2, "compact")), wire.NONE,
+              "error")
+        equal(topic_setting(other, name, "max.message.bytes"), ("4000", 1), "value and source")
+        equal(topic_setting(other, name, "cleanup.policy")[0] in ("compact,delete", "delete,compact"), True, "policy")
+        for p in range(3):
+            equal(other.produce(name, p, batch([b"x" * 5000]))[0], wire.MESSAGE_TOO_LARGE, "error of a large one")
+            equal(other.produce(name, p, batch([b"x"]))[0], 87, "error of a null key")
+        equal(alter_topic(conn, name, ("max.message.bytes", 1, None), ("cleanup.policy", 3, "compact")), wire.NONE,
+              "error of the way back")
+        equal(topic_setting(other, name, "max.message.bytes")[0], "1048588", "value")
+        for p in range(3):
+            equal(other.produce(name, p, batch([b"x" * 5000]))[0], wire.NONE, "error after")
+        equal(alter_topic(conn, ctx.name("none"), ("retention.ms", 0, "5")), wire.UNKNOWN_TOPIC, "unknown topic")
+        equal(alter_topic(conn, name, ("retention.ms", 0, "soon")), 40, "bad value")
 
 
 @scenario("pipelined HTTP requests are answered in order")

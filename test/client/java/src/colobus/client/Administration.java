@@ -10,7 +10,11 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.AlterConfigsOptions;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
+import org.apache.kafka.clients.admin.DescribeConfigsOptions;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -19,10 +23,15 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.acl.AclBindingFilter;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidPartitionsException;
 import org.apache.kafka.common.errors.InvalidReplicationFactorException;
+import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.OffsetOutOfRangeException;
+import org.apache.kafka.common.errors.SecurityDisabledException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
@@ -40,6 +49,9 @@ final class Administration {
         scenarios.add("creation is refused with the right errors", this::refused);
         scenarios.add("listOffsets knows earliest, latest, max timestamp and times", this::listOffsets);
         scenarios.add("deleteRecords moves the beginning", this::deleteRecords);
+        scenarios.add("topic configs are described and altered", this::topicConfigs);
+        scenarios.add("altering configs is refused with the right errors", this::configsRefused);
+        scenarios.add("the broker's configs, log directory and missing ACLs are described", this::broker);
         scenarios.add("describeCluster names this broker", this::cluster);
     }
 
@@ -127,6 +139,86 @@ final class Administration {
             equal(Context.values(Context.read(consumer, 13)), Context.numbers(7, 20), "values");
             fails(OffsetOutOfRangeException.class,
                 admin.deleteRecords(Map.of(where, RecordsToDelete.beforeOffset(99))).all());
+        }
+    }
+
+    private static ConfigEntry config(Admin admin, ConfigResource resource, String name) throws Exception {
+        return get(admin.describeConfigs(List.of(resource)).all()).get(resource).get(name);
+    }
+
+    private static void alter(Admin admin, ConfigResource resource, AlterConfigOp... ops) throws Exception {
+        get(admin.incrementalAlterConfigs(Map.of(resource, List.of(ops))).all());
+    }
+
+    private static AlterConfigOp op(String name, String value, AlterConfigOp.OpType type) {
+        return new AlterConfigOp(new ConfigEntry(name, value), type);
+    }
+
+    private void topicConfigs() throws Exception {
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, context.topic(1));
+        try (Admin admin = context.admin()) {
+            equal(config(admin, topic, "cleanup.policy").source(), ConfigEntry.ConfigSource.DEFAULT_CONFIG, "source");
+            alter(admin, topic, op("cleanup.policy", "compact", AlterConfigOp.OpType.APPEND),
+                op("retention.ms", "5000", AlterConfigOp.OpType.SET),
+                op("min.cleanable.dirty.ratio", "0.01", AlterConfigOp.OpType.SET));
+            equal(Set.of(config(admin, topic, "cleanup.policy").value().split(",")), Set.of("compact", "delete"), "policy");
+            ConfigEntry retention = config(admin, topic, "retention.ms");
+            equal(retention.value(), "5000", "retention.ms");
+            equal(retention.source(), ConfigEntry.ConfigSource.DYNAMIC_TOPIC_CONFIG, "source");
+            equal(config(admin, topic, "min.cleanable.dirty.ratio").value(), "0.01", "ratio");
+            alter(admin, topic, op("cleanup.policy", "delete", AlterConfigOp.OpType.SUBTRACT),
+                op("retention.ms", "", AlterConfigOp.OpType.DELETE));
+            equal(config(admin, topic, "cleanup.policy").value(), "compact", "policy");
+            equal(config(admin, topic, "retention.ms").value(), "604800000", "retention.ms");
+            var described = get(admin.describeConfigs(List.of(topic),
+                new DescribeConfigsOptions().includeSynonyms(true).includeDocumentation(true)).all()).get(topic);
+            ConfigEntry policy = described.get("cleanup.policy");
+            equal(policy.type(), ConfigEntry.ConfigType.LIST, "type");
+            isTrue(!policy.documentation().isEmpty(), "no documentation");
+            equal(policy.synonyms().get(1).name(), "log.cleanup.policy", "synonym");
+        }
+    }
+
+    private void configsRefused() throws Exception {
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, context.topic(1));
+        ConfigResource none = new ConfigResource(ConfigResource.Type.TOPIC, context.name("none"));
+        var set = AlterConfigOp.OpType.SET;
+        try (Admin admin = context.admin()) {
+            var broker = new ConfigResource(ConfigResource.Type.BROKER, get(admin.describeCluster().controller()).idString());
+            fails(InvalidConfigurationException.class,
+                admin.incrementalAlterConfigs(Map.of(topic, List.of(op("retention.ms", "soon", set)))).all());
+            fails(InvalidConfigurationException.class,
+                admin.incrementalAlterConfigs(Map.of(topic, List.of(op("no.such", "1", set)))).all());
+            fails(UnknownTopicOrPartitionException.class,
+                admin.incrementalAlterConfigs(Map.of(none, List.of(op("retention.ms", "1", set)))).all());
+            fails(InvalidRequestException.class,
+                admin.incrementalAlterConfigs(Map.of(broker, List.of(op("log.dirs", "x", set)))).all());
+            fails(UnknownTopicOrPartitionException.class, admin.describeConfigs(List.of(none)).all());
+            get(admin.incrementalAlterConfigs(Map.of(topic, List.of(op("retention.ms", "5", set))),
+                new AlterConfigsOptions().validateOnly(true)).all());
+            equal(config(admin, topic, "retention.ms").value(), "604800000", "retention.ms after a try");
+        }
+    }
+
+    private void broker() throws Exception {
+        String topic = context.topic(2);
+        context.send(topic, 20);
+        try (Admin admin = context.admin()) {
+            int id = get(admin.describeCluster().controller()).id();
+            var broker = new ConfigResource(ConfigResource.Type.BROKER, Integer.toString(id));
+            for (String name : List.of("num.partitions", "log.retention.hours", "message.max.bytes", "listeners", "node.id")) {
+                isTrue(config(admin, broker, name).value() != null, name + " has no value");
+            }
+            var dirs = get(admin.describeLogDirs(List.of(id)).allDescriptions()).get(id).values();
+            equal(dirs.size(), 1, "directories");
+            var dir = dirs.iterator().next();
+            isTrue(dir.totalBytes().getAsLong() > dir.usableBytes().getAsLong(), "no room is told");
+            long bytes = 0;
+            for (int p = 0; p < 2; p++) {
+                bytes += dir.replicaInfos().get(new TopicPartition(topic, p)).size();
+            }
+            isTrue(bytes > 20, "20 records in " + bytes + " bytes");
+            fails(SecurityDisabledException.class, admin.describeAcls(AclBindingFilter.ANY).values());
         }
     }
 
