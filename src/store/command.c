@@ -154,12 +154,10 @@ static uint8_t *take_snapshot(const struct command_log *c, size_t *ret_len)
     chunk_pool_init(&pool, "snapshot", 64 << 10, 0);
     outq_init(&q, &pool);
     c->ss->st->ev.snapshot(c->ss->st->ev.arg, c->id, &q);
-    if (q.len > 0)
+    *ret_len = q.len;
+    if (q.len > 0) {
         bytes = mem_alloc(q.len);
-    *ret_len = 0;
-    for (size_t i = 0; i < q.count; i++) {
-        memcpy(bytes + *ret_len, q.slices[q.first + i].ptr, q.slices[q.first + i].len);
-        *ret_len += q.slices[q.first + i].len;
+        outq_copy_to(&q, bytes);
     }
     outq_fini(&q);
     chunk_pool_fini(&pool);
