@@ -98,7 +98,7 @@ static void unpark(struct read_park *k)
 {
     shard_timer_cancel(k->owner, &k->timer);
     list_del(&k->woken);
-    for (uint32_t i = 0; i < k->op->count; i++)
+    for (uint32_t i = 0; i <= k->op->count; i++)
         list_del(&k->waits[i].link);
 }
 
@@ -125,6 +125,8 @@ static void park(struct read_park *k)
         w->any = log_next(p->log) != log_durable(p->log) || k->total > 0;
         list_add_tail(&p->parked, &w->link);
     }
+    if (k->op->count == 0)
+        list_add_tail(&k->owner->timed, &k->waits[0].link);
     if (k->op->deadline_mono_ns != UINT64_MAX)
         shard_timer_set(k->owner, &k->timer, k->op->deadline_mono_ns);
 }
@@ -154,7 +156,7 @@ static bool is_enough(const struct read_park *k)
 {
     const struct op_read *r = k->op;
     const struct shard *s = k->owner;
-    return k->settled || k->cancelled || k->total >= r->wait_bytes || r->count == 0 || s->stopping ||
+    return k->settled || k->cancelled || k->total >= r->wait_bytes || s->stopping ||
            r->deadline_mono_ns <= s->now_ns;
 }
 
@@ -258,15 +260,19 @@ static void cancel_back(struct shard *home, struct msg *m)
         op_done(home, &r->op);
 }
 
+static void cancel_park(struct shard *s, struct read_park *k)
+{
+    if (!k) /* it has left already */
+        return;
+    k->cancelled = true;
+    if (!k->reading)
+        read_wake(s, &k->waits[0]);
+}
+
 static void cancel_at_owner(struct shard *s, struct msg *m)
 {
     struct op_read *r = container_of(m, struct op_read, cancel);
-    struct read_park *k = r->park; /* NULL: it has left already */
-    if (k) {
-        k->cancelled = true;
-        if (!k->reading)
-            read_wake(s, &k->waits[0]);
-    }
+    cancel_park(s, r->park);
     m->run = cancel_back;
     msg_send(s, r->op.home, m);
 }
@@ -277,6 +283,11 @@ void op_read_cancel(struct op_read *r)
     if (r->arrived)
         return;
     r->cancelled = true;
+    if (op_owner(&r->op, r->shard) == r->op.home) {
+        r->cancel_back = true;
+        cancel_park(r->op.home, r->park);
+        return;
+    }
     r->cancel.run = cancel_at_owner;
     msg_send(r->op.home, op_owner(&r->op, r->shard), &r->cancel);
 }

@@ -17,6 +17,7 @@ static void durable(struct store_wait *w, int err)
     struct trim_item *it = container_of(w, struct trim_item, wait);
     struct shard *s = op_owner(&it->run->op, it->run->shard);
     it->err = err;
+    partition_trimmed(s, it->log_id);
     release(it->run, s);
 }
 

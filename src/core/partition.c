@@ -6,12 +6,14 @@
 #include "core/broker.h"
 #include "core/op_impl.h"
 #include "core/shard.h"
+#include "core/watch.h"
 
 void partition_new(struct shard *s, struct log *log)
 {
     struct partition *p = mem_zalloc(sizeof(*p));
     *p = (struct partition){.magic = PARTITION_MAGIC, .shard = s, .log = log};
     list_init(&p->parked);
+    list_init(&p->watches);
     log_set_user(log, p);
     map_put_u64(&s->partitions, log_id(log), p);
     retention_add(s, p);
@@ -37,6 +39,7 @@ void partition_delete(struct shard *s, uint64_t log_id)
         list_del(&w->link);
         read_wake(s, w); /* it will not find the partition */
     }
+    watch_log_deleted(p);
     if (log_damaged(p->log))
         atomic_fetch_sub(&s->broker->damaged_logs, 1);
     retention_remove(s, p);
@@ -63,6 +66,14 @@ void partition_advanced(struct log *log)
     assert(p->magic == PARTITION_MAGIC);
     list_each_safe (l, tmp, &p->parked)
         read_advanced(p->shard, list_entry(l, struct read_wait, link));
+    watch_look(p);
+}
+
+void partition_trimmed(struct shard *s, uint64_t log_id)
+{
+    struct partition *p = partition_find(s, log_id);
+    if (p)
+        watch_look(p);
 }
 
 void partition_wake_all(struct shard *s)
@@ -70,4 +81,6 @@ void partition_wake_all(struct shard *s)
     struct partition *p;
     for (size_t i = 0; (p = map_next(&s->partitions, &i));)
         wake(p);
+    list_each_safe (l, tmp, &s->timed)
+        read_wake(s, list_entry(l, struct read_wait, link));
 }

@@ -17,6 +17,7 @@ struct partition {
     struct log *log;
     struct heap_node retention; /* when to look at what is too old, see retention.c */
     struct list parked;         /* struct read_wait: reads to look at again when more is durable */
+    struct list watches;        /* of watch.c */
 };
 
 /* Takes over a log of this shard's store. */
@@ -27,6 +28,8 @@ struct partition *partition_find(const struct shard *s, uint64_t log_id); /* NUL
 void partition_table_fini(struct shard *s);
 /* store_events.advanced: a later phase serves the reads that wait. */
 void partition_advanced(struct log *log);
+/* Its start has moved. */
+void partition_trimmed(struct shard *s, uint64_t log_id);
 /* Wakes every read that waits on this shard. */
 void partition_wake_all(struct shard *s);
 

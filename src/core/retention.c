@@ -4,6 +4,7 @@
 #include "core/metrics.h"
 #include "core/partition.h"
 #include "core/shard.h"
+#include "core/watch.h"
 
 enum { PER_TURN = 256, FIRST_MS = 30000 /* Kafka's initial delay */, RETRY_MS = 1000, NEXT_TURN_MS = 5 };
 
@@ -27,6 +28,7 @@ static int check(struct shard *s, struct partition *p)
     int err = log_retain(p->log, s->now_ms, &removed);
     if (err || removed.records == 0)
         return err;
+    watch_look(p); /* its start has moved */
     metrics_add(s->metrics, METRIC_RETENTION_RECORDS, removed.records);
     metrics_add(s->metrics, METRIC_RETENTION_BYTES, removed.bytes);
     metrics_add(s->metrics, METRIC_RETENTION_SEGMENTS, removed.segments);

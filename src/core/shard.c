@@ -11,6 +11,7 @@
 #include "core/op_impl.h"
 #include "core/partition.h"
 #include "core/topic_table.h"
+#include "core/watch.h"
 
 enum {
     INPUT_CHUNK_BYTES = 64 << 10,
@@ -183,6 +184,8 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
     list_init(&s->ready);
     list_init(&s->flush);
     list_init(&s->woken);
+    list_init(&s->timed);
+    list_init(&s->watch_sets);
     list_init(&s->stalled);
     list_init(&s->graveyard);
     init_pools(s);
@@ -200,6 +203,7 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
 void shard_fini(struct shard *s)
 {
     shard_keeps_free(s);
+    watch_fini(s);
     groups_fini(s);
     topic_table_fini(s);
     partition_table_fini(s);

@@ -70,6 +70,8 @@ struct shard {
 
     struct msg_queue done; /* operations that came home: complete() in the completions phase */
     struct list woken;     /* struct read_park: more is durable, look again */
+    struct list timed;     /* struct read_wait: reads that name no log */
+    struct list watch_sets; /* of watch.c: that look at logs of this shard */
     struct list stalled;   /* struct space_wait: appends that got ERR_AGAIN, in order */
     struct list graveyard; /* struct topic_node: freed at the end of the turn */
     void *front;           /* of proto/front.c */

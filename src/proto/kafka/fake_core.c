@@ -277,6 +277,7 @@ static void run_read(struct fake_core *core, struct op *op, bool *ret_done)
     bool settled = false;
     for (uint32_t i = 0; i < r->count; i++) {
         assert(r->items[i].log_id == 0 || (r->items[i].log_id - 1) % FAKE_SHARDS == r->shard);
+        core->items_read++;
         log_read_fini(&r->items[i].read);
         read_one(core, r, &r->items[i], &total);
         settled = settled || r->items[i].err;
@@ -548,7 +549,7 @@ static bool run_op(struct fake_core *core, unsigned i)
 void fake_run(struct fake_core *core)
 {
     for (bool progress = true; progress;) {
-        progress = false;
+        progress = fake_watch_run(core);
         for (unsigned n = core->op_count, i = 0; i < n && !progress; i++)
             progress = run_op(core, core->newest_first ? n - 1 - i : i);
     }
@@ -593,6 +594,7 @@ void fake_core_init(struct fake_core *core)
     core->broker.shard_count = FAKE_SHARDS;
     core->broker.shards = core->shards;
     core->next_producer_id = 1000;
+    list_init(&core->watch_sets);
     strcpy(core->broker.cluster_id, "fake-cluster");
     chunk_pool_init(&core->log_pool, "logs", 4096, 4);
     for (unsigned i = 0; i < FAKE_SHARDS; i++)
@@ -615,6 +617,7 @@ void fake_core_fini(struct fake_core *core)
         chunk_pool_fini(&s->input_pool);
         chunk_pool_fini(&s->output_pool);
     }
+    fake_watch_fini(core);
     chunk_pool_fini(&core->log_pool);
     metrics_free(core->broker.metrics);
 }

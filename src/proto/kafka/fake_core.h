@@ -41,6 +41,8 @@ struct fake_core {
     void (*group_hook)(struct op_group *g); /* answers them instead of fake_group.c */
     int64_t next_producer_id;
     uint64_t submitted;
+    uint64_t items_read;    /* by all reads, each time they look */
+    struct list watch_sets; /* of fake_watch.c */
 };
 
 struct fake_client {
@@ -62,6 +64,11 @@ void fake_submit(struct op *op, void (*run)(struct fake_core *core, struct op *o
 /* Completes what can be, until only reads that wait are left. */
 void fake_run(struct fake_core *core);
 void fake_advance_ms(struct fake_core *core, struct fake_client *client, uint64_t ms);
+
+/* Reports what has fired; false: nothing. fake_run() does it. */
+bool fake_watch_run(struct fake_core *core);
+unsigned fake_watch_count(const struct fake_core *core);
+void fake_watch_fini(struct fake_core *core);
 
 void fake_client_open(struct fake_client *client, struct fake_core *core);
 /* Bytes arrive; the front end sees them as long as it may read. Nothing is completed. */

@@ -57,7 +57,7 @@ static uint32_t choose_targets(struct fetch *st)
         count += t->told;
         if (t->told && st->incremental) {
             list_del(&t->part->link);
-            list_add_tail(&st->session->parts, &t->part->link);
+            list_add_tail(&st->session->hot, &t->part->link);
         }
     }
     return count;
@@ -115,6 +115,18 @@ static void tell_targets(struct kafka_request *r, struct fetch *st, uint32_t cou
     }
 }
 
+/* Who has been read to the end is not looked at again before it changes. */
+static void cool_targets(struct fetch *st)
+{
+    for (uint32_t i = 0; i < st->count; i++) {
+        struct fetch_target *t = &st->targets[i];
+        if (!t->err && !t->item->err && t->item->diverging_epoch < 0 &&
+            (uint64_t)t->part->offset == t->item->durable)
+            fetch_session_cool(st->session, t->part, &t->where);
+    }
+    fetch_session_send(st->session);
+}
+
 static void answer(struct kafka_request *r, struct fetch *st)
 {
     struct kafka_fetch_response m;
@@ -126,8 +138,10 @@ static void answer(struct kafka_request *r, struct fetch *st)
     } else {
         choose_records(st);
         tell_targets(r, st, choose_targets(st), &m);
-        if (st->session && (st->incremental || fetch_session_add(fetch_sessions_of(r->shard), st->session)))
+        if (st->session && (st->incremental || fetch_session_add(fetch_sessions_of(r->shard), st->session))) {
             m.session_id = st->session->id;
+            cool_targets(st);
+        }
     }
     kafka_respond(r, &m);
 }
@@ -145,7 +159,7 @@ static void leave_session(struct fetch *st)
 static void finish(struct kafka_request *r)
 {
     struct fetch *st = r->state;
-    if (st->reads > 0 && !fetch_wait_over(r))
+    if (st->waited && !fetch_wait_over(r))
         return;
     answer(r, st);
     fetch_wait_free(st);
@@ -208,11 +222,22 @@ static void add_target(struct kafka_request *r, struct fetch *st, struct fetch_p
     kafka_spread_add(&st->spread, p);
 }
 
+static void make_room(struct kafka_request *r, struct fetch *st, uint32_t count)
+{
+    if (count <= st->cap)
+        return;
+    struct fetch_target *all = arena_array(&r->arena, count, sizeof(*all));
+    if (st->count)
+        memcpy(all, st->targets, st->count * sizeof(*all));
+    st->targets = all;
+    st->cap = count;
+}
+
 static void add_targets_of_request(struct kafka_request *r, struct fetch *st, uint64_t partitions)
 {
     const struct kafka_fetch_request *in = r->message;
     struct fetch_part *part = arena_array(&r->arena, partitions, sizeof(*part));
-    st->targets = arena_array(&r->arena, partitions, sizeof(*st->targets));
+    make_room(r, st, (uint32_t)partitions);
     for (int32_t i = 0; i < in->topics_count; i++) {
         struct fetch_topic *t = arena_alloc(&r->arena, sizeof(*t));
         *t = (struct fetch_topic){
@@ -225,11 +250,18 @@ static void add_targets_of_request(struct kafka_request *r, struct fetch *st, ui
     }
 }
 
-static void add_targets_of_session(struct kafka_request *r, struct fetch *st)
+bool fetch_add_hot(struct kafka_request *r, struct fetch *st)
 {
-    st->targets = arena_array(&r->arena, st->session->count, sizeof(*st->targets));
-    list_each (l, &st->session->parts)
-        add_target(r, st, list_entry(l, struct fetch_part, link));
+    uint32_t before = st->count;
+    make_room(r, st, st->session->hot_count);
+    list_each (l, &st->session->hot) {
+        struct fetch_part *p = list_entry(l, struct fetch_part, link);
+        if (p->epoch == st->epoch)
+            continue;
+        p->epoch = st->epoch;
+        add_target(r, st, p);
+    }
+    return st->count > before;
 }
 
 /* ---- the session -------------------------------------------------------------------------------------- */
@@ -242,6 +274,12 @@ static void answer_session_error(struct kafka_request *r, int code)
     kafka_respond(r, &m);
 }
 
+/* A round of the active request ends: the next one reads what has become hot. */
+static void woken(struct fetch_session *s)
+{
+    fetch_wait_cancel(s->active);
+}
+
 static void join_session(struct fetch *st, struct fetch_session *s)
 {
     st->session = s;
@@ -249,6 +287,7 @@ static void join_session(struct fetch *st, struct fetch_session *s)
     if (s->active) /* another request of it is being worked on: it is not valid any more */
         fetch_wait_cancel(s->active);
     s->active = st;
+    s->woken = woken;
     s->epoch = fetch_next_epoch(st->epoch);
 }
 
@@ -271,7 +310,7 @@ static bool go_on_with_session(struct kafka_request *r, struct fetch *st, uint64
     }
     metrics_add(r->shard->metrics, METRIC_KAFKA_INCREMENTAL_FETCHES, 1);
     fetch_session_update(s, in);
-    if (s->count == 0) {
+    if (fetch_session_count(s) == 0) {
         fetch_session_remove(s); /* all is forgotten: what the request names is read without a session */
         return true;
     }
@@ -291,7 +330,7 @@ static void begin_session(struct kafka_request *r, struct fetch *st, uint64_t pa
     if (in->session_epoch == FETCH_EPOCH_FINAL || partitions == 0 ||
         !fetch_session_fits(all, (uint32_t)partitions))
         return;
-    st->session = fetch_session_new(r->version >= FETCH_TOPIC_IDS_SINCE);
+    st->session = fetch_session_new(r->shard, r->version >= FETCH_TOPIC_IDS_SINCE);
     st->session->epoch = fetch_next_epoch(FETCH_EPOCH_FULL);
     fetch_session_update(st->session, in);
 }
@@ -345,7 +384,7 @@ void kafka_fetch(struct kafka_request *r)
     else if (!go_on_with_session(r, st, partitions))
         return;
     if (st->session)
-        add_targets_of_session(r, st);
+        fetch_add_hot(r, st);
     else
         add_targets_of_request(r, st, partitions);
     set_limits(r, st);

@@ -26,8 +26,9 @@ struct fetch {
     int32_t epoch;                 /* of the request, see fetch_is_superseded() */
     bool incremental;              /* the answer leaves out what is not news */
     struct fetch_target *targets;
-    uint32_t count;
+    uint32_t count, cap;
     uint32_t reads; /* targets that are read */
+    bool waited;    /* a round was begun */
     struct kafka_spread spread;
     unsigned shards; /* how many own some of the targets */
 
@@ -43,7 +44,16 @@ static inline bool fetch_is_superseded(const struct fetch *st)
     return st->session && st->session->epoch != fetch_next_epoch(st->epoch);
 }
 
-/* Starts the first round; r->state is the struct fetch. No operation is made if nothing is read. */
+/* Adds what is hot in the session to the targets, from fetch.c. False: there was nothing to add. */
+bool fetch_add_hot(struct kafka_request *r, struct fetch *st);
+/* All that could be read is cold. */
+static inline bool fetch_is_idle(const struct fetch *st)
+{
+    return st->reads == 0 && st->incremental && st->session->hot_count < fetch_session_count(st->session);
+}
+
+/* Starts the first round; r->state is the struct fetch. If nothing is read, but a session has cold
+ * partitions, a read without items waits for them. */
 void fetch_wait_start(struct kafka_request *r);
 /* All reads of the round are back: true if the answer can be given, false if another round was started. */
 bool fetch_wait_over(struct kafka_request *r);

@@ -57,30 +57,48 @@ static void free_topic(struct fetch_topic *t)
 
 static void count_parts(struct fetch_session *s, int32_t delta)
 {
-    s->count += (uint32_t)delta;
     if (!s->cache)
         return;
     s->cache->partitions += (uint64_t)(int64_t)delta;
     metrics_gauge_add_at(s->cache->shard->metrics, METRIC_KAFKA_FETCH_SESSION_PARTITIONS, 0, delta);
 }
 
+static void heat(struct fetch_session *s, struct fetch_part *p)
+{
+    if (list_linked(&p->link))
+        return;
+    list_add_tail(&s->hot, &p->link);
+    s->hot_count++;
+}
+
+static void unlink_hot(struct fetch_session *s, struct fetch_part *p)
+{
+    if (!list_linked(&p->link))
+        return;
+    list_del(&p->link);
+    s->hot_count--;
+}
+
 static struct fetch_part *add_part(struct fetch_session *s, struct fetch_topic *t, int32_t index)
 {
     struct fetch_part *p = mem_zalloc(sizeof(*p));
-    *p = (struct fetch_part){.topic = t, .index = index, .high_watermark = -1, .log_start = -1};
+    *p = (struct fetch_part){
+        .topic = t, .index = index, .epoch = FETCH_EPOCH_NONE, .high_watermark = -1, .log_start = -1};
     t->parts++;
-    list_add_tail(&s->parts, &p->link);
-    map_put_u64(&s->parts_by_key, part_key(t, index), p);
+    list_init(&p->link);
+    map_put_u64(&s->parts, part_key(t, index), p);
     count_parts(s, 1);
     return p;
 }
 
 static void drop_part(struct fetch_session *s, struct fetch_topic *t, int32_t index)
 {
-    struct fetch_part *p = map_del_u64(&s->parts_by_key, part_key(t, index));
+    struct fetch_part *p = map_del_u64(&s->parts, part_key(t, index));
     if (!p)
         return;
-    list_del(&p->link);
+    if (p->watched)
+        watch_drop(s->watches[p->shard], p->log_id);
+    unlink_hot(s, p);
     mem_free(p);
     count_parts(s, -1);
     t->parts--;
@@ -109,8 +127,11 @@ static void update_topic(struct fetch_session *s, const struct kafka_fetch_reque
     if (!t && in->partitions_count > 0)
         t = add_topic(s, in->topic, &in->topic_id);
     for (int32_t i = 0; i < in->partitions_count; i++) {
-        struct fetch_part *p = map_get_u64(&s->parts_by_key, part_key(t, in->partitions[i].partition));
-        fetch_part_set(p ? p : add_part(s, t, in->partitions[i].partition), &in->partitions[i]);
+        struct fetch_part *p = map_get_u64(&s->parts, part_key(t, in->partitions[i].partition));
+        if (!p)
+            p = add_part(s, t, in->partitions[i].partition);
+        fetch_part_set(p, &in->partitions[i]);
+        heat(s, p);
     }
 }
 
@@ -131,7 +152,43 @@ void fetch_session_update(struct fetch_session *s, const struct kafka_fetch_requ
         update_topic(s, &in->topics[i]);
     for (int32_t i = 0; i < in->forgotten_topics_data_count; i++)
         forget_topic(s, &in->forgotten_topics_data[i]);
-    assert(s->count == s->parts_by_key.count);
+    fetch_session_send(s);
+}
+
+/* ---- cold partitions ---------------------------------------------------------------------------------- */
+
+static void fired(void *user, uint64_t tag)
+{
+    struct fetch_session *s = user;
+    assert(s->magic == FETCH_SESSION_MAGIC);
+    struct fetch_part *p = map_get_u64(&s->parts, tag);
+    if (!p) /* forgotten meanwhile */
+        return;
+    p->watched = false;
+    heat(s, p);
+    if (s->active)
+        s->woken(s);
+}
+
+void fetch_session_cool(struct fetch_session *s, struct fetch_part *p, const struct topic_partition *where)
+{
+    unlink_hot(s, p);
+    if (p->watched && p->log_id == where->log_id)
+        return; /* it has not fired, so the log is still as it was then */
+    if (!s->watches[where->shard])
+        s->watches[where->shard] = watch_new(s->home, where->shard, fired, s);
+    p->watched = true;
+    p->shard = (uint16_t)where->shard;
+    p->log_id = where->log_id;
+    watch_arm(s->watches[where->shard], where->log_id, part_key(p->topic, p->index),
+              (uint64_t)p->high_watermark, (uint64_t)p->log_start);
+}
+
+void fetch_session_send(struct fetch_session *s)
+{
+    for (unsigned i = 0; i < s->home->broker->shard_count; i++)
+        if (s->watches[i])
+            watch_send(s->watches[i]);
 }
 
 int32_t fetch_next_epoch(int32_t epoch)
@@ -143,31 +200,36 @@ int32_t fetch_next_epoch(int32_t epoch)
 
 /* ---- life --------------------------------------------------------------------------------------------- */
 
-struct fetch_session *fetch_session_new(bool by_id)
+struct fetch_session *fetch_session_new(struct shard *home, bool by_id)
 {
     struct fetch_session *s = mem_zalloc(sizeof(*s));
     s->magic = FETCH_SESSION_MAGIC;
     s->epoch = FETCH_EPOCH_FULL;
     s->by_id = by_id;
+    s->home = home;
     s->refs = 1;
     list_init(&s->used);
-    list_init(&s->parts);
+    list_init(&s->hot);
     map_init(&s->topics);
-    map_init(&s->parts_by_key);
+    map_init(&s->parts);
     return s;
 }
 
 static void free_if_unused(struct fetch_session *s)
 {
     struct fetch_topic *t;
+    struct fetch_part *p;
     if (s->refs > 0 || s->cache)
         return;
-    list_each_safe (l, tmp, &s->parts)
-        mem_free(list_entry(l, struct fetch_part, link));
+    for (unsigned i = 0; i < KAFKA_MAX_SHARDS; i++)
+        if (s->watches[i] && !s->ending)
+            watch_close(s->watches[i]);
+    for (size_t i = 0; (p = map_next(&s->parts, &i));)
+        mem_free(p);
     for (size_t i = 0; (t = map_next(&s->topics, &i));)
         free_topic(t);
     map_fini(&s->topics);
-    map_fini(&s->parts_by_key);
+    map_fini(&s->parts);
     s->magic = 0;
     mem_free(s);
 }
@@ -186,9 +248,10 @@ void fetch_session_remove(struct fetch_session *s)
         return;
     map_del_u64(&c->by_id, (uint64_t)s->id);
     list_del(&s->used);
-    c->partitions -= s->count;
+    c->partitions -= fetch_session_count(s);
     metrics_gauge_add_at(c->shard->metrics, METRIC_KAFKA_FETCH_SESSIONS, 0, -1);
-    metrics_gauge_add_at(c->shard->metrics, METRIC_KAFKA_FETCH_SESSION_PARTITIONS, 0, -(int64_t)s->count);
+    metrics_gauge_add_at(c->shard->metrics, METRIC_KAFKA_FETCH_SESSION_PARTITIONS, 0,
+                         -(int64_t)fetch_session_count(s));
     s->cache = NULL;
     free_if_unused(s);
 }
@@ -198,8 +261,11 @@ void fetch_session_remove(struct fetch_session *s)
 static void free_cache(struct shard_keep *k)
 {
     struct fetch_sessions *c = container_of(k, struct fetch_sessions, keep);
-    while (!list_empty(&c->used))
-        fetch_session_remove(list_entry(list_first(&c->used), struct fetch_session, used));
+    while (!list_empty(&c->used)) {
+        struct fetch_session *s = list_entry(list_first(&c->used), struct fetch_session, used);
+        s->ending = true;
+        fetch_session_remove(s);
+    }
     map_fini(&c->by_id);
     mem_free(c);
 }
@@ -260,10 +326,11 @@ static struct fetch_session *find_victim(const struct fetch_sessions *c, uint32_
             continue;
         if (older_than(c, s->used_ns, FETCH_SESSION_STALE_MS))
             return s;
-        if (older_than(c, s->created_ns, FETCH_SESSION_STALE_MS) && (!least || s->count < least->count))
+        if (older_than(c, s->created_ns, FETCH_SESSION_STALE_MS) &&
+            (!least || fetch_session_count(s) < fetch_session_count(least)))
             least = s;
     }
-    return least && least->count < partitions ? least : NULL;
+    return least && fetch_session_count(least) < partitions ? least : NULL;
 }
 
 static void evict(struct fetch_sessions *c, struct fetch_session *s)
@@ -287,10 +354,10 @@ bool fetch_session_fits(struct fetch_sessions *c, uint32_t partitions)
 bool fetch_session_add(struct fetch_sessions *c, struct fetch_session *s)
 {
     assert(!s->cache);
-    if (c->slots == 0 || s->count > c->max_partitions)
+    if (c->slots == 0 || fetch_session_count(s) > c->max_partitions)
         return false;
-    while (is_full(c, 1, s->count)) {
-        struct fetch_session *victim = find_victim(c, s->count, NULL);
+    while (is_full(c, 1, fetch_session_count(s))) {
+        struct fetch_session *victim = find_victim(c, fetch_session_count(s), NULL);
         if (!victim)
             return false;
         evict(c, victim);
@@ -305,11 +372,11 @@ bool fetch_session_add(struct fetch_sessions *c, struct fetch_session *s)
     s->cache = c;
     s->created_ns = c->shard->now_ns;
     map_put_u64(&c->by_id, n, s);
-    c->partitions += s->count;
+    c->partitions += fetch_session_count(s);
     touch(s);
     metrics_add(c->shard->metrics, METRIC_KAFKA_FETCH_SESSIONS_TOTAL, 1);
     metrics_gauge_add_at(c->shard->metrics, METRIC_KAFKA_FETCH_SESSIONS, 0, 1);
-    metrics_gauge_add_at(c->shard->metrics, METRIC_KAFKA_FETCH_SESSION_PARTITIONS, 0, s->count);
+    metrics_gauge_add_at(c->shard->metrics, METRIC_KAFKA_FETCH_SESSION_PARTITIONS, 0, fetch_session_count(s));
     return true;
 }
 
@@ -317,7 +384,7 @@ bool fetch_session_grow(struct fetch_session *s, uint32_t more)
 {
     struct fetch_sessions *c = s->cache;
     while (is_full(c, 0, more)) {
-        struct fetch_session *victim = find_victim(c, s->count + more, s);
+        struct fetch_session *victim = find_victim(c, fetch_session_count(s) + more, s);
         if (!victim)
             return false;
         evict(c, victim);

@@ -247,6 +247,7 @@ static void a_moved_start_is_news_once(void **state)
     m->topics[0].partitions[0].fetch_offset = 1;
     int32_t id = begin(m);
     fake_log_of(&session->core, t, 0)->start = 1;
+    fake_run(&session->core);
     struct kafka_fetch_response *a = fetch(go_on(id, 1));
     assert_int_equal(a->responses[0].partitions[0].log_start_offset, 1);
     assert_string_equal(told(fetch(go_on(id, 2))), "");
@@ -359,11 +360,10 @@ static void topics_that_alternate_are_told_in_the_order_of_the_session(void **st
     fake_topic(&session->core, "u", 1);
     int32_t id = begin(ask_for("t", 0, 2));
     fetch(go_on_with(id, 1, "u", 0, 0));
-    append("t", 0);
-    fetch(go_on(id, 2)); /* t-0 behind u-0 */
     append("t", 1);
     append("u", 0);
-    struct kafka_fetch_response *a = fetch(go_on(id, 3));
+    append("t", 0);
+    struct kafka_fetch_response *a = fetch(go_on(id, 2));
     assert_string_equal(told(a), "1 0 0");
     assert_int_equal(a->responses_count, 3);
     assert_memory_equal(a->responses[1].topic.ptr, "u", 1);
@@ -383,8 +383,8 @@ static void partitions_with_errors_are_told_by_their_number(void **state)
     a = fetch(go_on(a->session_id, 1));
     assert_string_equal(told(a), "2 3 4"); /* each time */
     a = fetch(go_on_with(a->session_id, 2, "t", 1, 9));
-    assert_string_equal(told(a), "1 2 3 4");
-    assert_int_equal(a->responses[0].partitions[0].error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    assert_string_equal(told(a), "2 3 4 1");
+    assert_int_equal(a->responses[0].partitions[3].error_code, KAFKA_OFFSET_OUT_OF_RANGE);
 }
 
 static void a_topic_that_is_made_later_is_found(void **state)
@@ -452,14 +452,91 @@ static void an_unknown_topic_id_stays_in_the_session(void **state)
     assert_memory_equal(b->responses[0].topic_id.bytes, unborn.id.bytes, sizeof(unborn.id.bytes));
 }
 
+static void delete_topic(const char *name)
+{
+    struct kafka_delete_topics_request m = {.timeout_ms = 1000};
+    struct span names[] = {span_str(name)};
+    m.topic_names = names;
+    m.topic_names_count = 1;
+    session_ask(20, 5, &m);
+}
+
 static void a_topic_made_anew_does_not_fit_the_old_id(void **state)
 {
-    struct topic *t = fake_topic(&session->core, "t", 1);
-    struct kafka_fetch_response *a = session_ask(FETCH, BY_ID, ask_by_id(t));
-    memset(t->id.bytes, 99, sizeof(t->id.bytes)); /* as if deleted and made again */
-    assert_int_equal(id_error(a->session_id, 1), KAFKA_INCONSISTENT_TOPIC_ID);
-    *(char *)t->name = 'x'; /* as if deleted only */
-    assert_int_equal(id_error(a->session_id, 2), KAFKA_UNKNOWN_TOPIC_ID);
+    struct kafka_fetch_response *a = session_ask(FETCH, BY_ID, ask_by_id(fake_topic(&session->core, "t", 1)));
+    delete_topic("t");
+    assert_int_equal(id_error(a->session_id, 1), KAFKA_UNKNOWN_TOPIC_ID);
+    fake_topic(&session->core, "other", 1); /* takes the place, and with it the id, of the first */
+    fake_topic(&session->core, "t", 1);
+    session->core.topics[0]->id.bytes[0] = 99;
+    assert_int_equal(id_error(a->session_id, 2), KAFKA_INCONSISTENT_TOPIC_ID);
+}
+
+static void a_topic_deleted_while_a_session_waits_is_told_at_once(void **state)
+{
+    fake_topic(&session->core, "t", 3);
+    int32_t id = begin(ask_for("t", 0, 3));
+    struct kafka_fetch_request *m = go_on(id, 1);
+    m->max_wait_ms = 500;
+    session_send(FETCH, VERSION, 1, m);
+    fake_run(&session->core);
+    struct topic *t = session->core.topics[0];
+    t->partition_count = 0; /* the table has it no more, and then its logs go */
+    for (uint32_t i = 0; i < 3; i++)
+        fake_log_of(&session->core, t, i)->id = 0;
+    fake_run(&session->core);
+    struct kafka_fetch_response *a = session_receive(FETCH, VERSION, 1);
+    assert_non_null(a);
+    assert_string_equal(told(a), "0 1 2");
+    assert_int_equal(a->responses[0].partitions[2].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+/* ---- what nobody looks at ----------------------------------------------------------------------------- */
+
+static void idle_partitions_are_not_read(void **state)
+{
+    fake_topic(&session->core, "t", 60);
+    int32_t id = begin(ask_for("t", 0, 60));
+    assert_int_equal(fake_watch_count(&session->core), 60);
+    uint64_t before = session->core.items_read;
+    fetch(go_on(id, 1));
+    assert_int_equal(session->core.items_read, before);
+    append("t", 7);
+    fetch(go_on(id, 2));
+    assert_int_equal(session->core.items_read, before + 1);
+    assert_int_equal(fake_watch_count(&session->core), 59);
+    fetch(go_on_with(id, 3, "t", 7, 1)); /* read, and idle again */
+    assert_int_equal(fake_watch_count(&session->core), 60);
+}
+
+static void watches_end_with_their_partition_and_session(void **state)
+{
+    fake_topic(&session->core, "t", 3);
+    int32_t id = begin(ask_for("t", 0, 3));
+    struct kafka_fetch_request *m = go_on(id, 1);
+    forget(m, "t", 1);
+    fetch(m);
+    assert_int_equal(fake_watch_count(&session->core), 2);
+    fetch(go_on(id, -1));
+    assert_int_equal(fake_watch_count(&session->core), 0);
+}
+
+static void min_bytes_are_waited_for_over_what_was_idle(void **state)
+{
+    fake_topic(&session->core, "t", 3);
+    int32_t id = begin(ask_for("t", 0, 3));
+    struct kafka_fetch_request *m = go_on(id, 1);
+    m->max_wait_ms = 500;
+    m->min_bytes = 3 * (int32_t)session_batch(1).len;
+    session_send(FETCH, VERSION, 1, m);
+    fake_run(&session->core);
+    append("t", 0);
+    append("t", 2);
+    assert_null(session_receive(FETCH, VERSION, 1));
+    append("t", 0);
+    struct kafka_fetch_response *a = session_receive(FETCH, VERSION, 1);
+    assert_non_null(a);
+    assert_string_equal(told(a), "0 2");
 }
 
 /* ---- requests side by side ---------------------------------------------------------------------------- */
@@ -629,6 +706,10 @@ int main(void)
         TEST(sessions_of_ids_and_of_names_do_not_mix),
         TEST(an_unknown_topic_id_stays_in_the_session),
         TEST(a_topic_made_anew_does_not_fit_the_old_id),
+        TEST(a_topic_deleted_while_a_session_waits_is_told_at_once),
+        TEST(idle_partitions_are_not_read),
+        TEST(watches_end_with_their_partition_and_session),
+        TEST(min_bytes_are_waited_for_over_what_was_idle),
         TEST(a_request_that_overtakes_another_makes_it_invalid),
         TEST(a_session_that_ends_while_a_request_waits_lets_it_finish),
         TEST(a_connection_may_die_while_its_session_waits),

@@ -52,7 +52,7 @@ static struct op_read *new_read(struct kafka_request *r, struct fetch *st, unsig
 {
     struct op_read *o = kafka_op_new(r, sizeof(*o), read_done);
     o->shard = shard;
-    o->items = kafka_spread_items(&st->spread, shard, sizeof(*o->items));
+    o->items = st->spread.items[shard] ? kafka_spread_items(&st->spread, shard, sizeof(*o->items)) : NULL;
     o->max_bytes = st->max_bytes;
     o->wait_bytes = share ? st->have[shard] + share : 0;
     o->deadline_mono_ns = st->deadline_ns;
@@ -84,9 +84,14 @@ void fetch_wait_start(struct kafka_request *r)
         struct op_read *o = st->out[shard];
         add_item(o ? o : new_read(r, st, shard, share), &st->targets[i], i);
     }
-    for (unsigned s = 0; s < KAFKA_MAX_SHARDS; s++)
-        if (st->out[s])
-            op_read_submit(st->out[s]);
+    if (fetch_is_idle(st))
+        new_read(r, st, r->shard->index, missing(st));
+    for (unsigned s = 0; s < KAFKA_MAX_SHARDS; s++) {
+        if (!st->out[s])
+            continue;
+        st->waited = true;
+        op_read_submit(st->out[s]);
+    }
 }
 
 /* What ends the wait besides the bytes: an error, or a history that diverges (KIP-595). */
@@ -103,11 +108,18 @@ static bool is_settled(const struct fetch *st)
 bool fetch_wait_over(struct kafka_request *r)
 {
     struct fetch *st = r->state;
-    if (st->shards <= 1 || missing(st) == 0 || is_settled(st) || r->shard->stopping ||
-        r->shard->now_ns >= st->deadline_ns || fetch_is_superseded(st))
+    if (missing(st) == 0 || is_settled(st) || r->shard->stopping || r->shard->now_ns >= st->deadline_ns ||
+        fetch_is_superseded(st))
         return true;
+    uint32_t before = st->count;
+    bool more = st->session && fetch_add_hot(r, st);
+    if (!more && st->shards <= 1) /* the one read has waited for all of it */
+        return true;
+    for (uint32_t i = before; i < st->count; i++)
+        if (st->targets[i].err) /* deleted while we waited: told at once, with what is there already */
+            st->deadline_ns = r->shard->now_ns;
     fetch_wait_start(r);
-    return false;
+    return r->pending == 0;
 }
 
 void fetch_wait_free(struct fetch *st)
