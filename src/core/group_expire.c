@@ -82,6 +82,7 @@ static void expire_group(struct group *g)
 /* Writing may bury groups, so the table must not be walked meanwhile. */
 void groups_expire(struct shard *s, struct shard_timer *t)
 {
+    (void)t;
     struct groups *gs = s->groups;
     struct group **all = mem_alloc((gs->count + 1) * sizeof(struct group *)), *g;
     size_t n = 0;
@@ -91,5 +92,12 @@ void groups_expire(struct shard *s, struct shard_timer *t)
     for (size_t i = 0; i < n; i++)
         expire_group(all[i]);
     mem_free(all);
-    shard_timer_set(s, t, s->now_ns + s->config->kafka_offsets_retention_check_interval_ms * 1000000);
+    groups_expire_later(s);
+}
+
+void groups_expire_later(struct shard *s)
+{
+    uint64_t every = s->config->kafka_offsets_retention_check_interval_ms;
+    if (every < UINT64_MAX / 2000000) /* else never: it is unlimited */
+        shard_timer_set(s, &s->groups->expiry, os_mono_ns() + every * 1000000);
 }

@@ -226,5 +226,6 @@ void group_submit_delete(struct group *g, struct op *op, void (*done)(struct gro
 
 /* group_expire.c */
 void groups_expire(struct shard *s, struct shard_timer *t);
+void groups_expire_later(struct shard *s); /* after kafka.offsets-retention-check-interval */
 
 #endif

@@ -294,8 +294,7 @@ static void start_one(struct group *g)
 void groups_start(struct shard *s)
 {
     next_group(s->groups, start_one);
-    uint64_t every = s->config->kafka_offsets_retention_check_interval_ms;
-    shard_timer_set(s, &s->groups->expiry, os_mono_ns() + every * 1000000);
+    groups_expire_later(s);
 }
 
 /* ---- replay and snapshots ------------------------------------------------------------------------------ */

@@ -1,10 +1,11 @@
-/* The clients of the simulation: producers of three kinds, consumers, and one that sends nonsense. */
+/* The clients of the simulation: producers of three kinds, consumers, members of a group, and one that sends
+ * nonsense. */
 #ifndef COLOBUS_SIM_ACTORS_H
 #define COLOBUS_SIM_ACTORS_H
 
 #include <stdbool.h>
 
-enum { PARTITIONS = 4, PRODUCERS = 5, CONSUMERS = 3 };
+enum { PARTITIONS = 4, PRODUCERS = 5, CONSUMERS = 3, MEMBERS = 4 };
 
 void producers_reset(void);
 void producer_step(unsigned i, bool may_send_new);
@@ -14,6 +15,13 @@ bool producers_idle(void); /* nothing waits for an answer */
 void consumers_reset(void);
 void consumer_step(unsigned i);
 void consumers_cut(void);
+
+void members_reset(void);
+/* calm: it only joins and says that it is alive. */
+void member_step(unsigned i, bool calm);
+void members_cut(void);
+/* All are in one generation, and each partition is in the part of one of them. */
+bool members_settled(void);
 
 void vandal_step(void);
 void vandal_cut(void);

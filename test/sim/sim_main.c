@@ -10,6 +10,7 @@
 #include "actors.h"
 #include "base/err.h"
 #include "base/say.h"
+#include "group_ledger.h"
 #include "ledger.h"
 #include "stage.h"
 
@@ -32,6 +33,7 @@ static void cut_all(void)
 {
     producers_cut();
     consumers_cut();
+    members_cut();
     vandal_cut();
     setup_cut();
 }
@@ -40,11 +42,13 @@ static void cut_all(void)
 
 static void act(bool may_send_new)
 {
-    unsigned who = (unsigned)sim_random_below(PRODUCERS + CONSUMERS + 1);
+    unsigned who = (unsigned)sim_random_below(PRODUCERS + CONSUMERS + MEMBERS + 1);
     if (who < PRODUCERS)
         producer_step(who, may_send_new);
     else if (who < PRODUCERS + CONSUMERS)
         consumer_step(who - PRODUCERS);
+    else if (who < PRODUCERS + CONSUMERS + MEMBERS)
+        member_step(who - PRODUCERS - CONSUMERS, !may_send_new);
     else if (sim_random_below(8) == 0)
         vandal_step();
 }
@@ -129,6 +133,13 @@ static void settle(void)
     }
     if (!producers_idle())
         ledger_violation("producers get no answer");
+    for (unsigned i = 0; i < PATIENCE && !members_settled(); i++) {
+        if (!stage_step())
+            ledger_violation("the broker ended without a fault");
+        act(false);
+    }
+    if (!members_settled())
+        ledger_violation("the group does not come to rest");
     scan_reset();
     for (unsigned i = 0; i < PATIENCE; i++) {
         if (scan_step()) {
@@ -148,6 +159,8 @@ static void run(uint64_t seed)
     stage_init(seed, shards);
     producers_reset();
     consumers_reset();
+    members_reset();
+    group_ledger_reset();
     stage_boot();
     wait_until_ready();
     create_topic();
@@ -158,14 +171,16 @@ static void run(uint64_t seed)
             fail_disk_soon();
         bool ended = !live(args.steps / lives);
         die(ended);
+        group_ledger_new_life();
         stage_boot();
         wait_until_ready();
     }
     settle();
     cut_all();
     stage_stop();
-    printf("seed %llu shards %u: %llu values, %llu acknowledged, %u lives: ok\n", (unsigned long long)seed,
-           shards, (unsigned long long)ledger_values(), (unsigned long long)ledger_acks(), lives);
+    printf("seed %llu shards %u: %llu values, %llu acknowledged, %llu offsets committed, %u lives: ok\n",
+           (unsigned long long)seed, shards, (unsigned long long)ledger_values(),
+           (unsigned long long)ledger_acks(), (unsigned long long)group_ledger_commits(), lives);
 }
 
 /* ---- arguments ----------------------------------------------------------------------------------------- */

@@ -33,7 +33,10 @@ static void configure(unsigned shards)
     set("shutdown.timeout", "5s");
     set("kafka.idle-timeout", "1h");
     set("kafka.producer-id-expiration", "unlimited"); /* the clock leaps when nothing happens */
-    set("retention.time", "unlimited");               /* the ledger misses what is removed */
+    set("kafka.offsets-retention-check-interval", "unlimited");
+    set("kafka.group-initial-rebalance-delay", "5ms");
+    set("kafka.offsets-retention", "unlimited");
+    set("retention.time", "unlimited"); /* the ledger misses what is removed */
 }
 
 void stage_init(uint64_t seed, unsigned shards)

@@ -7,6 +7,7 @@
 
 #define STAGE_ADDRESS "127.0.0.1:9092"
 #define STAGE_TOPIC   "t"
+#define STAGE_GROUP   "g"
 
 struct stage {
     uint64_t seed;
