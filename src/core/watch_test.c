@@ -106,8 +106,18 @@ static int setup(void **state)
     return 0;
 }
 
+static void close_all(void)
+{
+    for (unsigned i = 0; i < broker->shard_count; i++) {
+        if (sets[i])
+            watch_close(sets[i]);
+        sets[i] = NULL;
+    }
+}
+
 static int teardown(void **state)
 {
+    close_all();
     if (!stopped_by_test)
         broker_stop(broker);
     assert_int_equal(broker_run(broker), 0);
@@ -236,8 +246,7 @@ static void what_is_dropped_or_closed_is_silent(void **state)
     append(1);
     expect_seen(1);
     assert_int_equal(seen[0], 101);
-    for (unsigned i = 0; i < broker->shard_count; i++)
-        watch_close(sets[i]);
+    close_all();
     for (unsigned i = 0; i < PARTITIONS; i++)
         append(i);
     expect_seen(1);
@@ -277,6 +286,7 @@ static void a_stop_does_not_wait_for_a_read_without_items(void **state)
 {
     struct op_read *r = read_nothing(3600000);
     uint64_t before = os_mono_ns();
+    close_all();
     broker_stop(broker);
     stopped_by_test = true;
     wait_all();
