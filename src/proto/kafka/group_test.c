@@ -532,6 +532,8 @@ static void an_error_of_the_commit_is_told_for_each_partition(void **state)
     assert_int_equal(commit_error(8, ERR_LIMIT), KAFKA_INVALID_COMMIT_OFFSET_SIZE);
     assert_int_equal(commit_error(8, ERR_NO_SPACE), KAFKA_COORDINATOR_NOT_AVAILABLE);
     assert_int_equal(commit_error(8, ERR_DENIED), KAFKA_GROUP_AUTHORIZATION_FAILED);
+    assert_int_equal(commit_error(8, ERR_NO_GROUP), KAFKA_ILLEGAL_GENERATION);
+    assert_int_equal(commit_error(9, ERR_NO_GROUP), KAFKA_GROUP_ID_NOT_FOUND);
 }
 
 static void a_commit_of_too_much_closes_the_connection(void **state)

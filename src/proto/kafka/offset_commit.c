@@ -5,6 +5,7 @@
 
 /* Versions 2 to 4 may say how long a position is kept; as a time it must stay one when it is added to now. */
 enum { RETENTION_MAX_DAYS = 1000000 };
+enum { GROUP_ID_NOT_FOUND_SINCE = 9 }; /* KIP-848 */
 
 struct offset_commit {
     struct kafka_offset_commit_response response;
@@ -43,6 +44,13 @@ static void add_topic(struct kafka_request *r, const struct kafka_offset_commit_
         add_partition(r, t, err, &in->partitions[i], &out->partitions[i]);
 }
 
+/* OffsetMetadataManager.validateOffsetCommit(): of a group that is not there, older versions hear that its
+ * generation is another. */
+static int told_as(const struct kafka_request *r, int err)
+{
+    return err == ERR_NO_GROUP && r->version < GROUP_ID_NOT_FOUND_SINCE ? ERR_GENERATION : err;
+}
+
 static void commit_done(struct conn *c, struct op *op)
 {
     (void)c;
@@ -50,7 +58,7 @@ static void commit_done(struct conn *c, struct op *op)
     struct op_group_commit *g = (struct op_group_commit *)op;
     struct offset_commit *st = r->state;
     for (uint32_t i = 0; kafka_request_alive(r) && i < st->count; i++) {
-        int err = op->err ? op->err : st->offsets[i].err;
+        int err = told_as(r, op->err ? op->err : st->offsets[i].err);
         if (!st->answers[i]->error_code)
             st->answers[i]->error_code = kafka_group_error_of(r, err);
     }
