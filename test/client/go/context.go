@@ -16,7 +16,10 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-const deadline = 20 * time.Second // for one thing to happen
+const (
+	deadline       = 20 * time.Second // for one thing to happen
+	sessionTimeout = 6 * time.Second  // the least that a broker allows unless told otherwise
+)
 
 // context_ makes clients of the broker under test, and names that nobody else uses.
 type context_ struct {
@@ -192,7 +195,7 @@ func (c *context_) reader(topic string, partition int) *kafka.Reader {
 func (c *context_) groupReader(group, topic string, change func(*kafka.ReaderConfig)) *kafka.Reader {
 	config := kafka.ReaderConfig{Brokers: []string{c.bootstrap}, GroupID: group, Topic: topic,
 		MinBytes: 1, MaxBytes: 10e6, MaxWait: 300 * time.Millisecond, StartOffset: kafka.FirstOffset,
-		HeartbeatInterval: 200 * time.Millisecond, SessionTimeout: 10 * time.Second,
+		HeartbeatInterval: 200 * time.Millisecond, SessionTimeout: sessionTimeout,
 		RebalanceTimeout: 10 * time.Second, JoinGroupBackoff: 200 * time.Millisecond, ErrorLogger: c.log}
 	if change != nil {
 		change(&config)
