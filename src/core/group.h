@@ -109,8 +109,9 @@ struct group_offset {
     int err; /* of this one */
 };
 
-/* complete() comes when all are durable. ERR_GENERATION, ERR_UNKNOWN_MEMBER, ERR_FENCED_INSTANCE,
- * ERR_REBALANCING; of one: ERR_METADATA_TOO_LARGE. Those with an err already are left out. */
+/* complete() comes when all are durable. ERR_NO_GROUP: a generation of a group that is not there;
+ * ERR_GENERATION, ERR_UNKNOWN_MEMBER, ERR_FENCED_INSTANCE, ERR_REBALANCING; of one: ERR_METADATA_TOO_LARGE.
+ * Those with an err already are left out. */
 struct op_group_commit {
     struct op_group g;
     int32_t generation; /* -1 and no member: by who is no member (a group that is empty) */

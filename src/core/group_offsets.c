@@ -217,6 +217,11 @@ static int check_committer(struct group *g, const struct op_group_commit *c)
     return 0;
 }
 
+static int64_t expires_at(int64_t now_ms, int64_t retention_ms)
+{
+    return retention_ms < 0 || retention_ms > INT64_MAX - now_ms ? -1 : now_ms + retention_ms;
+}
+
 static size_t gather(struct shard *s, struct op_group_commit *o, struct arena *a, struct group_command *c)
 {
     size_t bytes = 0;
@@ -233,7 +238,7 @@ static size_t gather(struct shard *s, struct op_group_commit *o, struct arena *a
             .leader_epoch = p->leader_epoch,
             .offset = p->offset,
             .commit_ms = s->now_ms,
-            .expire_ms = o->retention_ms < 0 ? -1 : s->now_ms + o->retention_ms,
+            .expire_ms = expires_at(s->now_ms, o->retention_ms),
             .metadata = span_is_null(p->metadata) ? span_of("", 0) : p->metadata,
         };
         bytes += sizeof(struct group_position) + p->metadata.len;
@@ -263,7 +268,7 @@ static int find_for_commit(struct shard *s, const struct op_group_commit *o, str
     if (*ret)
         return check_committer(*ret, o);
     if (o->generation >= 0)
-        return ERR_GENERATION; /* of a group that is gone */
+        return ERR_NO_GROUP;
     return group_make(s->groups, o->g.op.actor.vhost->id, o->g.group, ret);
 }
 

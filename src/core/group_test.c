@@ -468,7 +468,7 @@ static void a_generation_of_no_group_is_refused(void **state)
     struct topic_id t = create("t", 1);
     struct client a = new_client();
     a.generation = 3;
-    assert_int_equal(commit_as(&a, t, 0, 1, ""), ERR_GENERATION);
+    assert_int_equal(commit_as(&a, t, 0, 1, ""), ERR_NO_GROUP);
     stop();
 }
 
