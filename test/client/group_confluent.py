@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from group_ledger import Ledger, Worker, shared
 from harness.control import Control
-from harness.scenario import equal, eventually, main, raises, scenario, true
+from harness.scenario import Skip, equal, eventually, main, raises, scenario, true
 
 NAMES = itertools.count()
 
@@ -486,6 +486,15 @@ def offsets(ctx):
     reader.close()
     client.delete_consumer_groups([group])[group].result(timeout=15)
     equal(current(), {}, "offsets of the deleted group")
+
+
+@scenario("transactions are refused at once, and for good")
+def transactions(ctx):
+    if ctx.external:
+        raise Skip("Apache Kafka has transactions")
+    producer = Producer({"bootstrap.servers": ctx.bootstrap, "transactional.id": ctx.name("txn")})
+    error = raises(KafkaException, producer.init_transactions, 25)
+    equal((code(error), error.args[0].fatal()), (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, True), "error")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from kafka.structs import OffsetAndMetadata
 
 from group_ledger import Ledger, Worker, shared
 from harness.control import Control
-from harness.scenario import equal, eventually, main, raises, scenario, true
+from harness.scenario import Skip, equal, eventually, main, raises, scenario, true
 
 MODERN = int(kafka.__version__.split(".")[0]) >= 3
 if MODERN:
-    from kafka.errors import NoOffsetForPartitionError
+    from kafka.errors import NoOffsetForPartitionError, TransactionalIdAuthorizationFailedError
 else:
     from kafka.consumer.fetcher import NoOffsetForPartitionError
 QUICK = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 300, "metadata_max_age_ms": 1000,
@@ -476,6 +476,15 @@ if MODERN:
         equal((members[0].generation, again.owned), (before, owned), "rebalances of the other, partitions")
         for member in (members[0], again):
             member.end()
+
+
+    @scenario("transactions are refused at once, and for good")
+    def transactions(ctx):
+        if ctx.external:
+            raise Skip("Apache Kafka has transactions")
+        producer = KafkaProducer(bootstrap_servers=ctx.bootstrap, transactional_id=ctx.name("txn"))
+        raises(TransactionalIdAuthorizationFailedError, producer.init_transactions)
+        producer.close(timeout=5)
 
 
 if __name__ == "__main__":

@@ -43,9 +43,8 @@ def codecs(ctx):
         lines = [b"%s line %d %s" % (codec.encode(), i, b"ab" * 40) for i in range(300)]
         produce(ctx, topic, lines, "-z", codec)
         equal(group_read(ctx, group, "-e", topic), lines, f"{codec}, first run")
-        equal(group_read(ctx, group, "-e", topic), [], f"{codec}, second run")
         produce(ctx, topic, [b"more"], "-z", codec)
-        equal(group_read(ctx, group, "-e", topic), [b"more"], f"{codec}, third run")
+        equal(group_read(ctx, group, "-c", "1", topic), [b"more"], f"{codec}, second run")
 
 
 @scenario("lz4 is sent as lz4")

@@ -49,6 +49,18 @@ def find_coordinator_type(ctx):
             equal(one.error, gw.INVALID_REQUEST, "version 6")
 
 
+@scenario("a transaction has no coordinator, with an error that clients give up at")
+def no_transactions(ctx):
+    if ctx.external:
+        raise Skip("Apache Kafka has transactions")
+    with ctx.connect() as conn:
+        for version in (1, 3, 6):
+            answer = gw.call(conn, gw.FIND_COORDINATOR, version, key="t", keys=["t"], key_type=1)
+            one = answer.coordinators[0] if version >= 4 else answer
+            equal((one.error, one.node, one.port), (gw.NO_TRANSACTIONS, -1, -1), f"version {version}")
+            true(one.message, f"version {version}: no message")
+
+
 @scenario("join, sync, heartbeat and leave in every version")
 def lifecycle(ctx):
     for version in range(10):
