@@ -13,7 +13,10 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.errors.RecordTooLargeException;
@@ -29,6 +32,7 @@ final class Producing {
     void register(Scenarios scenarios) {
         scenarios.add("produces and reads back with each codec", this::codecs);
         scenarios.add("callbacks of an idempotent producer come with dense offsets", this::callbacks);
+        scenarios.add("a producer as guides write it: strings, acks=all, retries, a callback", this::asGuides);
         scenarios.add("acks 0, 1 and all", this::acks);
         scenarios.add("key, headers, timestamp and null values survive", this::fields);
         scenarios.add("equal keys go to one partition, in order", this::partitioner);
@@ -69,6 +73,25 @@ final class Producing {
         for (int i = 0; i < 5000; i++) {
             equal(offsets.get(i), (long) i, "offset");
         }
+    }
+
+    private void asGuides() throws Exception {
+        String topic = context.name("orders");
+        String serializer = "org.apache.kafka.common.serialization.StringSerializer";
+        Properties props = new Properties();
+        props.put("bootstrap.servers", context.bootstrap);
+        props.put("key.serializer", serializer);
+        props.put("value.serializer", serializer);
+        props.put("acks", "all");
+        props.put("retries", 3);
+        List<String> told = Collections.synchronizedList(new ArrayList<>());
+        Producer<String, String> producer = new KafkaProducer<>(props);
+        for (int i = 0; i < 3; i++) {
+            producer.send(new ProducerRecord<>(topic, "order-" + i, "{}"), (metadata, e) ->
+                told.add(e != null ? e.toString() : metadata.partition() + ":" + metadata.offset()));
+        }
+        producer.close();
+        equal(told, List.of("0:0", "0:1", "0:2"), "partitions and offsets told");
     }
 
     private void acks() throws Exception {
