@@ -150,12 +150,14 @@ def main(arguments):
             versus.run(args, work, note)
             after = baseline.measure(work)
             write({"baseline_after": after, "marks": marks.judge(entries)})
-        text = marks.render(entries)
-        with open(path + ".md", "w", encoding="utf-8") as file:
-            file.write(f"# Colobus and Apache Kafka\n\n{describe(told, args)}\n{baseline_text(told['baseline'])}\n{text}")
-        print(text, baseline_text(after), sep="\n")
+        print(marks.render(entries), baseline_text(after), sep="\n")
     finally:
         if not args.work_dir:
             shutil.rmtree(work, ignore_errors=True)
-        print(f"all figures: {path}.jsonl", f"tables: {path}.md", sep="\n")
+        if entries:  # also of a run that was stopped
+            with open(path + ".md", "w", encoding="utf-8") as file:
+                file.write(f"# Colobus and Apache Kafka\n\n{describe(told, args)}\n{baseline_text(told['baseline'])}\n"
+                           f"{marks.render(entries)}")
+            print(f"tables: {path}.md")
+        print(f"all figures: {path}.jsonl")
     return 1 if any("failed" in entry for entry in entries) else 0
