@@ -1,5 +1,6 @@
 """kill -9 under load: every round the broker dies at a random moment, starts again on the same data, and the
-ledger is checked. The idempotent producers and a consumer live through all rounds, as real ones do."""
+ledger is checked. The idempotent producers, a consumer and the members of two groups live through all rounds, as
+real ones do."""
 
 import random
 import time
@@ -9,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from harness import wire
 from harness.broker import BrokerError
 from ledger import Partition, Wrong
+from members import GROUPS, Group
 
 TOPICS = {"alpha": 3, "beta": 1, "gamma": 2}
 # name: idempotent, codec. Plain producers never retry, so that each of their records may stand once at most.
@@ -87,6 +89,8 @@ class Loop:
                 conn.create_topic(topic, count)
         self.senders = [Sender(name, self.broker.bootstrap, self.partitions, self.rng) for name in PRODUCERS]
         self.live = self.consumer(self.next_live)
+        self.groups = [Group(name, self.broker.bootstrap, self.partitions, self.rng, self.check_value)
+                       for name in GROUPS]
 
     def consumer(self, positions):
         made = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": "unused", "log_level": 0,
@@ -102,6 +106,8 @@ class Loop:
             for sender in self.senders:
                 sender.send_some()
             self.watch(0)
+            for group in self.groups:
+                group.step()
             time.sleep(0.002)
 
     def watch(self, wait):
@@ -115,10 +121,14 @@ class Loop:
             if message.offset() != self.next_live[key]:
                 raise Wrong(f"{key}: live consumer got offset {message.offset()}, expected {self.next_live[key]}")
             self.next_live[key] += 1
-            if message.offset() >= len(self.partitions[key].verified):
-                self.partitions[key].see(message.offset(), parse(message.value()))
-            elif self.partitions[key].verified[message.offset()] != parse(message.value()):
-                raise Wrong(f"{key}: live consumer got another value at offset {message.offset()}")
+            self.check_value(key, message.offset(), message.value())
+
+    def check_value(self, key, offset, value):
+        """A consumer has seen the value there."""
+        if offset >= len(self.partitions[key].verified):
+            self.partitions[key].see(offset, parse(value))
+        elif self.partitions[key].verified[offset] != parse(value):
+            raise Wrong(f"{key}: a consumer got another value at offset {offset}")
 
     def end(self):
         """Mostly kill -9; now and then SIGTERM, which must exit 0 under load too."""
@@ -148,6 +158,20 @@ class Loop:
             if time.monotonic() > end:
                 waiting = {s.name: len(s.producer) for s in self.senders if len(s.producer)}
                 raise Wrong(f"not delivered {DRAIN_S} s after the restart: {waiting}")
+
+    def catch_up(self):
+        """Every group goes on where it was, and reads all there is."""
+        ends = self.ends()
+        end = time.monotonic() + DRAIN_S
+        while any(group.behind(ends) for group in self.groups):
+            for group in self.groups:
+                group.step()
+            self.watch(0.002)
+            for sender in self.senders:
+                sender.poll()
+            if time.monotonic() > end:
+                left = {group.name: group.behind(ends) for group in self.groups if group.behind(ends)}
+                raise Wrong(f"not read {DRAIN_S} s after the restart (next, end): {left}")
 
     def ends(self):
         """End offset of each partition; the beginning must still be 0."""
@@ -227,11 +251,18 @@ class Loop:
         before = sum(sender.acknowledged for sender in self.senders)
         self.load(self.rng.uniform(0.05, 0.4))
         self.metadata_before_kill()
+        if self.rng.random() < 0.3:
+            self.rng.choice(self.groups).replace_one(alive=True)
         self.load(self.rng.uniform(0.0, 0.3))
         how = self.end()
+        if self.rng.random() < 0.15:
+            self.rng.choice(self.groups).replace_one(alive=False)
         took = self.restart()
         self.metadata_after_restart()
+        for group in self.groups:
+            group.check_committed()
         self.drain()
+        self.catch_up()
         self.verify()
         acknowledged = sum(sender.acknowledged for sender in self.senders) - before
         return f"{how}, {acknowledged} acknowledged, ready after {took * 1000:.0f} ms"
@@ -245,6 +276,9 @@ class Loop:
             if time.monotonic() > end:
                 raise Wrong("the live consumer has not seen all records after 30 s")
         self.live.close()
+        for group in self.groups:
+            group.check_committed()
+            group.close()
         for sender in self.senders:
             sender.producer.flush(5)
 
@@ -285,5 +319,9 @@ def run(broker, rounds, seed, report):
             raise Wrong(f"exit code {code}")
         total = sum(len(part.verified) for part in loop.partitions.values())
         report(True, f"{rounds} rounds, {total} records, all there once and in order", "")
+        for group in loop.groups:
+            again = sum(book.again for book in group.books.values())
+            report(group.commits > 0, f"group {group.name}: given every record, {again} of them again, "
+                   f"{group.commits} offsets committed, {group.unsure} commits failed", "nothing was committed")
     except (Wrong, AssertionError, BrokerError, KafkaException, OSError) as problem:
         report(False, name, f"{type(problem).__name__}: {problem}")

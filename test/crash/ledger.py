@@ -69,3 +69,56 @@ class Partition:
                       min(len(values), len(self.verified)))
             raise Wrong(f"{self.name}: {len(values)} records, {len(self.verified)} were verified before; first "
                         f"difference at offset {at}")
+
+
+class Positions:
+    """What one group has committed of a partition, and what it was given:
+     1. a committed offset that is told lies between the highest that was acknowledged before the question and
+        the highest that was ever sent;
+     2. an assignment begins within the same bounds, and goes on without a gap: so every record is given at least
+        once, and again only those from the last acknowledged commit on."""
+
+    def __init__(self, name):
+        self.name = name
+        self.acknowledged = self.sent = 0  # offsets; before the first commit groups begin at 0
+        self.next = {}                     # consumer -> the offset it gets next in this assignment
+        self.floor = {}                    # consumer -> what was acknowledged when its assignment began
+        self.reached = 0                   # every record below has been given to somebody
+        self.again = 0                     # records that were given again
+
+    def committing(self, offset):
+        self.sent = max(self.sent, offset)
+
+    def committed(self, offset):
+        if offset > self.sent:
+            raise Wrong(f"{self.name}: a commit of {offset} was acknowledged, {self.sent} was sent at most")
+        self.acknowledged = max(self.acknowledged, offset)
+
+    def told(self, offset, acknowledged):
+        """acknowledged: what it was when the question was asked."""
+        if not acknowledged <= max(offset, 0) <= self.sent:
+            raise Wrong(f"{self.name}: {offset} is told to be committed; {acknowledged} was acknowledged before, "
+                        f"{self.sent} sent at most")
+
+    def assigned(self, consumer):
+        self.next.pop(consumer, None)
+        self.floor[consumer] = self.acknowledged
+
+    def revoked(self, consumer):
+        self.next.pop(consumer, None)
+        self.floor.pop(consumer, None)
+
+    def given(self, consumer, offset):
+        if consumer not in self.floor:
+            raise Wrong(f"{self.name}: {consumer} was given offset {offset} without an assignment")
+        if consumer not in self.next:
+            if not self.floor[consumer] <= offset <= self.sent:
+                raise Wrong(f"{self.name}: {consumer} begins at offset {offset}; {self.floor[consumer]} was "
+                            f"acknowledged, {self.sent} sent at most")
+        elif offset != self.next[consumer]:
+            raise Wrong(f"{self.name}: {consumer} was given offset {offset}, expected {self.next[consumer]}")
+        if offset > self.reached:
+            raise Wrong(f"{self.name}: {consumer} was given offset {offset}; nobody was given {self.reached}")
+        self.again += offset < self.reached
+        self.reached = max(self.reached, offset + 1)
+        self.next[consumer] = offset + 1

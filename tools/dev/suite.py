@@ -246,6 +246,7 @@ def step_clients(tally):
 def step_crash(tally):
     crash = lambda *arguments: python("test/crash/run.py", *arguments, "--strict")
     tally.program("kill -9, 1 shard", crash("kill", "--rounds", "10", "--shards", "1"), 400)
+    tally.program("kill -9, durability=os", crash("kill", "--rounds", "10", "--shards", "2", "--set", "durability=os"), 400)
     for shards in ("1", "3"):  # small files, so that journals are recycled and segments closed all the time
         tally.program(f"kill -9, small files, shards={shards}",
                       crash("kill", "--rounds", "20", "--shards", shards, *SMALL_FILES), 400)
