@@ -30,11 +30,21 @@ void os_loop_free(struct os_loop *loop)
     loop_drop(loop);
 }
 
+/* Loops that went before they were told of jobs that had ended; kept as in pool.c. */
+static struct list lost = {&lost, &lost};
+
 void loops_drop_all(void)
 {
     struct world *w = world();
-    while (!list_empty(&w->loops))
-        loop_drop(list_entry(list_first(&w->loops), struct os_loop, link));
+    while (!list_empty(&w->loops)) {
+        struct os_loop *loop = list_entry(list_first(&w->loops), struct os_loop, link);
+        if (!loop->done) {
+            loop_drop(loop);
+            continue;
+        }
+        list_del(&loop->link);
+        list_add_tail(&lost, &loop->link);
+    }
 }
 
 void os_loop_wake(struct os_loop *loop)
