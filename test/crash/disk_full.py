@@ -1,5 +1,5 @@
-"""A full disk: producers are told so, readers and deletes go on, and space that comes back is used again
-without a restart. On a small tmpfs of its own."""
+"""A full disk: producers and groups that commit are told so, readers, heartbeats and deletes go on, and space that
+comes back is used again without a restart. On a small tmpfs of its own."""
 
 import os
 import random
@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 
+import group_wire
 from harness import wire
 from harness.broker import Broker
 from harness.scenario import equal, eventually, true
@@ -14,6 +15,7 @@ from harness.scenario import equal, eventually, true
 NAME = "full disk"
 VALUE = random.Random(5).randbytes(250_000)
 HEAL_S = 30
+SMALL_COMMITS = 20000
 SETTINGS = {"kafka.max-message-bytes": "512KiB", "journal.file-bytes": "4MiB", "journal.max-bytes": "32MiB", "segment.bytes": "16MiB"}
 
 
@@ -59,6 +61,57 @@ def readable(conn, topic, count):
             offset += 1
 
 
+class GroupOfOne:
+    """A group with one member, which is in before the disk is full. Its commits are numbered from 1."""
+
+    GROUP, TOPIC = "readers", "keep"
+
+    def __init__(self, bootstrap):
+        self.bootstrap = bootstrap
+        self.member = group_wire.Member(self, self.GROUP)
+        group_wire.sync_all(group_wire.join_all(self.member), [self.member])
+        self.acknowledged = 0
+
+    def connect(self):
+        return wire.Connection(self.bootstrap, timeout=60)
+
+    def commit(self):
+        """The error; what was acknowledged is remembered."""
+        error = self.member.commit(self.TOPIC, self.acknowledged + 1)
+        if not error:
+            self.acknowledged += 1
+        return error
+
+    def check_committed(self):
+        with self.connect() as conn:
+            offset, _, _, error = group_wire.committed(conn, self.GROUP, self.TOPIC)
+            equal((error, offset), (wire.NONE, self.acknowledged), "error and committed offset")
+
+    def refused(self, check):
+        """What it meets while the disk is full."""
+        errors = {self.commit() for _ in range(5)}
+        check(errors == {group_wire.COORDINATOR_NOT_AVAILABLE}, "commits get the retriable error 15 when the disk is full",
+              f"errors {errors}")
+        check(self.member.heartbeat() == wire.NONE, "heartbeats go on", "")
+        check.works("what was committed before can be read", self.check_committed)
+        newcomer = group_wire.Member(self, "newcomers")
+        newcomer.join()
+        error = newcomer.sync([(newcomer.member, b"all")]).error
+        check(error == group_wire.COORDINATOR_NOT_AVAILABLE, "a division of work that can't be kept is refused with it too",
+              f"error {error}")
+        newcomer.close()
+
+
+def fill_journal(group):
+    """What is small fits longest: commits until the first is refused. True if one was."""
+    return any(group.commit() for _ in range(SMALL_COMMITS))
+
+
+def metrics_tell(broker, group):
+    line = f'colobus_group_committed_offset{{group="{group.GROUP}",topic="{group.TOPIC}",partition="0"}} '
+    true(f"\n{line}{group.acknowledged}\n" in broker.http_get("/metrics")[1], "the committed offset is not in /metrics")
+
+
 def story(broker, disk_mb, check):
     limit = disk_mb * 8  # batches of a quarter megabyte: twice the disk
     with wire.Connection(broker.bootstrap, timeout=60) as conn:
@@ -66,6 +119,8 @@ def story(broker, disk_mb, check):
         conn.create_topic("victim", 1)
         for i in range(10):
             equal(conn.produce("keep", 0, wire.batch([VALUE])), (wire.NONE, i), "produce to keep")
+        group = GroupOfOne(broker.bootstrap)
+        equal([group.commit() for _ in range(10)], [wire.NONE] * 10, "errors of commits")
         error, count = fill(conn, "victim", limit)
         check(error == wire.STORAGE_ERROR, "producers get the retriable error 56 when the disk is full",
               f"error {error} after {count} batches")
@@ -73,14 +128,20 @@ def story(broker, disk_mb, check):
         check.works("/healthz says that the disk is full", eventually,
                     lambda: '"ok"' not in broker.http_get("/healthz")[1], 5, "health is not ok")
         check(conn.produce("keep", 0, wire.batch([VALUE]))[0] == wire.STORAGE_ERROR, "other topics are refused too", "")
+        check(fill_journal(group), "a group may commit as long as there is room, and then is refused", "it never was")
+        group.refused(check)
+        check.works("/metrics are told", metrics_tell, broker, group)
         equal(conn.delete_topic("victim"), wire.NONE, "delete victim")
         records = wire.batch([VALUE])
         began = time.monotonic()
         check.works("after a topic is deleted, producing works again without a restart", eventually,
                     lambda: conn.produce("keep", 0, records)[0] == wire.NONE, HEAL_S, "produce works")
         print(f"# {count} batches filled the disk; healed after {time.monotonic() - began:.1f} s")
+        check.works("the same member's commits work again", eventually, lambda: group.commit() == wire.NONE, HEAL_S,
+                    "commit works")
         for _ in range(10):
             equal(conn.produce("keep", 0, records)[0], wire.NONE, "produce to keep, healed")
+            equal((group.member.heartbeat(), group.commit()), (wire.NONE, wire.NONE), "heartbeat and commit, healed")
         check.works("/healthz is ok again", eventually,
                     lambda: '"ok"' in broker.http_get("/healthz")[1], HEAL_S, "health is ok")
         end = conn.list_offset("keep", 0, -1)[1]
@@ -90,6 +151,7 @@ def story(broker, disk_mb, check):
     with wire.Connection(broker.bootstrap, timeout=60) as conn:
         equal(conn.list_offset("keep", 0, -1), (wire.NONE, end), "end after the restart")
         check.works("after kill -9 everything acknowledged is there", readable, conn, "keep", end)
+        check.works("after kill -9 what the group committed is there", group.check_committed)
 
 
 class Check:
