@@ -101,9 +101,9 @@ static bool take_target(struct admin_reset *r, const json_t *to)
         r->to = ADMIN_TO_EARLIEST;
     else if (word && strcmp(word, "latest") == 0)
         r->to = ADMIN_TO_LATEST;
-    else if (json_is_integer(to))
+    else if (json_is_integer(to) && json_integer_value(to) >= 0)
         r->to = ADMIN_TO_OFFSET;
-    else if (json_is_integer(time) && json_integer_value(time) >= 0)
+    else if (json_is_integer(time) && json_integer_value(time) >= 0 && json_object_size(to) == 1)
         r->to = ADMIN_TO_TIME;
     else
         return false;
@@ -111,7 +111,8 @@ static bool take_target(struct admin_reset *r, const json_t *to)
     return true;
 }
 
-/* Fills the call from {"topic", "partition", "to"}. NULL, or what is wrong. */
+/* Fills the call from {"topic", "partition", "to"}. NULL, or what is wrong. Nothing else is let pass: a
+ * partition that is misspelt would be all of them. */
 static const char *take_reset(struct admin_call *call, const json_t *body)
 {
     const json_t *topic = json_object_get(body, "topic"), *partition = json_object_get(body, "partition");
@@ -127,6 +128,8 @@ static const char *take_reset(struct admin_call *call, const json_t *body)
         call->reset.partition = (int32_t)json_integer_value(partition);
     if (!take_target(&call->reset, json_object_get(body, "to")))
         return "to must be \"earliest\", \"latest\", an offset, or {\"time_ms\": milliseconds since 1970}";
+    if (json_object_size(body) != (partition ? 3 : 2))
+        return "expected topic, partition, to, and nothing else";
     return NULL;
 }
 

@@ -23,7 +23,11 @@ static const char style[] =
     ".n{text-align:right;font-variant-numeric:tabular-nums}a{color:inherit}nav a{margin-right:1rem}"
     "code{font:.9em ui-monospace,monospace}";
 
-enum { PAGE_TOPICS = 1000 };
+enum {
+    PAGE_TOPICS = 1000,
+    PAGE_GROUPS = 1000,
+    NAME_BYTES = 200, /* of a group's name that are shown: it may be long */
+};
 
 static void put_uptime(struct text *out, uint64_t ms)
 {
@@ -108,6 +112,71 @@ static void put_topics(struct text *out, const struct admin_call *call)
                     PAGE_TOPICS);
 }
 
+/* As the rest of a path: group names are any text. */
+static void put_escaped_path(struct text *out, struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.ptr[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+                     c == '_';
+        text_printf(out, plain ? "%c" : "%%%02X", c);
+    }
+}
+
+/* Its beginning, cut between two characters of UTF-8. */
+static void put_short(struct text *out, struct span s)
+{
+    size_t n = s.len;
+    if (n > NAME_BYTES)
+        for (n = NAME_BYTES; n > 0 && (s.ptr[n] & 0xc0) == 0x80; n--)
+            ;
+    text_put_html(out, span_of(s.ptr, n));
+    if (n < s.len)
+        text_put(out, "&hellip;");
+}
+
+/* In words, and with the colour of a state of the broker: being divided is nothing bad, only not at work. */
+static void put_group_state(struct text *out, const char *state)
+{
+    if (strcmp(state, "Stable") == 0)
+        text_put(out, "<span class=\"ok\">stable</span>");
+    else if (strcmp(state, "Empty") == 0)
+        text_put(out, "<span class=\"soft\">no members</span>");
+    else
+        text_put(out, "<span class=\"degraded\">rebalancing</span>");
+}
+
+static void put_group(struct text *out, const struct admin_group *g)
+{
+    text_put(out, "<tr><td><a href=\"/api/groups/");
+    put_escaped_path(out, g->name);
+    text_put(out, "\">");
+    put_short(out, g->name);
+    text_put(out, "</a></td><td>");
+    put_group_state(out, g->state);
+    text_printf(out, "</td><td class=\"n\">%u</td><td class=\"n\">%zu</td><td class=\"n\">%llu</td></tr>",
+                g->member_count, g->offset_count, (unsigned long long)g->lag);
+}
+
+static void put_groups(struct text *out, const struct admin_call *call)
+{
+    text_printf(out, "<h2>Consumer groups (%zu)</h2>", call->group_count);
+    if (call->group_count == 0) {
+        text_put(out,
+                 "<p class=\"soft\">None yet. A consumer makes one by joining it: <code>group.id</code> and "
+                 "<code>subscribe()</code>.</p>");
+        return;
+    }
+    text_put(out, "<table><tr><th>Name</th><th>State</th><th class=\"n\">Members</th>"
+                  "<th class=\"n\">Partitions</th><th class=\"n\">Lag</th></tr>");
+    for (size_t i = 0; i < call->group_count && i < PAGE_GROUPS; i++)
+        put_group(out, &call->groups[i]);
+    text_put(out, "</table>");
+    if (call->group_count > PAGE_GROUPS)
+        text_printf(out, "<p class=\"soft\">The first %d; <a href=\"/api/groups\">all of them</a>.</p>",
+                    PAGE_GROUPS);
+}
+
 static void answer_page(struct conn *c, struct admin_call *call)
 {
     struct text page = {0};
@@ -118,8 +187,10 @@ static void answer_page(struct conn *c, struct admin_call *call)
     put_listeners(&page, "HTTP", &cfg->http_listen);
     text_put(&page, "</table>");
     put_topics(&page, call);
+    put_groups(&page, call);
     text_put(&page, "<h2>More</h2><nav><a href=\"/healthz\">/healthz</a><a href=\"/metrics\">/metrics</a>"
-                    "<a href=\"/api/topics\">/api/topics</a></nav></body></html>\n");
+                    "<a href=\"/api/topics\">/api/topics</a><a href=\"/api/groups\">/api/groups</a></nav>"
+                    "</body></html>\n");
     struct http_header policy = {span_str("Content-Security-Policy"),
                                  span_str("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
                                           "form-action 'none'; frame-ancestors 'none'")};
@@ -134,5 +205,5 @@ static void answer_page(struct conn *c, struct admin_call *call)
 
 void admin_page(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    admin_submit(admin_call_new(c, ticket, ADMIN_TOPIC_LIST, answer_page));
+    admin_submit(admin_call_new(c, ticket, ADMIN_GROUP_LIST, answer_page));
 }

@@ -33,6 +33,32 @@ static const struct admin_topic orders = {
     .config_count = 1,
 };
 
+#define TEXT(s)                                                                                              \
+    {                                                                                                        \
+        (const uint8_t *)(s), sizeof(s) - 1                                                                  \
+    }
+static const struct admin_offset offsets[] = {
+    {.topic = &orders, .partition = 1, .offset = 4, .start = 0, .end = 7, .lag = 3, .metadata = TEXT("note")},
+    {.topic = NULL, .partition = 0, .offset = 9},
+};
+static const struct group_member_info members[] = {
+    {.id = TEXT("m-1"), .instance_id = TEXT("i"), .client_id = TEXT("c"), .client_host = TEXT("/127.0.0.1")},
+    {.id = TEXT("m-2"), .client_host = TEXT("/127.0.0.1")},
+};
+static struct admin_group group; /* the only one; a test may change it */
+static const struct admin_group billing = {
+    .name = TEXT("billing <1>"),
+    .protocol_type = TEXT("consumer"),
+    .protocol = TEXT("range"),
+    .state = "Stable",
+    .member_count = 2,
+    .offsets = offsets,
+    .offset_count = 2,
+    .lag = 3,
+    .generation = 12,
+    .members = members,
+};
+
 static void get_health(void *broker, struct admin_health *ret_health)
 {
     *ret_health = health;
@@ -44,7 +70,12 @@ static void submit(void *broker, struct admin_call *call)
     for (size_t i = 0; i < call->config_count; i++)
         n += snprintf(seen + n, sizeof(seen) - (size_t)n, " %.*s=%.*s", SPAN_ARG(call->configs[i].name),
                       SPAN_ARG(call->configs[i].value));
+    if (call->op == ADMIN_GROUP_RESET)
+        snprintf(seen + n, sizeof(seen) - (size_t)n, " %.*s %d %d %lld", SPAN_ARG(call->reset.topic),
+                 call->reset.partition, (int)call->reset.to, (long long)call->reset.value);
     call->err = next_err;
+    call->groups = &group;
+    call->group_count = call->op >= ADMIN_GROUP_LIST && call->op != ADMIN_GROUP_DELETE;
     call->topics = &orders;
     call->topic_count = call->op == ADMIN_TOPIC_DELETE ? 0 : 1;
     if (hold)
@@ -60,6 +91,7 @@ static int start(void **state)
     health = (struct admin_health){ADMIN_OK, ""};
     hold = false;
     next_err = 0;
+    group = billing;
     admin_init(&admin, &cfg, &(struct admin_backend){NULL, get_health, submit, metrics}, metrics);
     fake_conn_open(&f, &admin.server);
     f.shard.metrics = metrics_shard_new(metrics);
@@ -106,6 +138,95 @@ static void settings_are_changed_and_told(void **state)
     expect_in(ask("PATCH", "/api/topics/orders", "[]"), "HTTP/1.1 400 ");
     next_err = ERR_NOT_FOUND;
     expect_in(ask("PATCH", "/api/topics/none", "{\"configs\":{}}"), "HTTP/1.1 404 ");
+}
+
+static void groups_are_listed_with_their_lag(void **state)
+{
+    const char *out = ask("GET", "/api/groups", "");
+    expect_in(out, "HTTP/1.1 200 ");
+    expect_in(out,
+              "{\"groups\":[{\"name\":\"billing <1>\",\"state\":\"Stable\",\"protocol_type\":\"consumer\","
+              "\"members\":2,\"offsets\":2,\"lag\":3}]}");
+    group.protocol_type = SPAN_NULL;
+    expect_in(ask("GET", "/api/groups", ""), "\"protocol_type\":null");
+}
+
+/* A position of a topic that is gone is not told: its name is not known any more. */
+static void a_group_is_described_with_members_and_offsets(void **state)
+{
+    const char *out = ask("GET", "/api/groups/billing%20%3C1%3E", "");
+    assert_string_equal(seen, "6 billing <1> -1");
+    expect_in(out, "{\"name\":\"billing <1>\",\"state\":\"Stable\",\"protocol_type\":\"consumer\","
+                   "\"protocol\":\"range\",\"generation\":12,\"lag\":3,\"members\":["
+                   "{\"id\":\"m-1\",\"instance_id\":\"i\",\"client_id\":\"c\",\"host\":\"/127.0.0.1\"},"
+                   "{\"id\":\"m-2\",\"instance_id\":null,\"client_id\":null,\"host\":\"/127.0.0.1\"}],"
+                   "\"offsets\":[{\"topic\":\"orders\",\"partition\":1,\"offset\":4,\"start_offset\":0,"
+                   "\"end_offset\":7,\"lag\":3,\"metadata\":\"note\"}]}");
+    next_err = ERR_NO_GROUP;
+    expect_in(ask("GET", "/api/groups/none", ""), "HTTP/1.1 404 ");
+}
+
+static void a_group_is_reset_to_what_the_body_says(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{\"topic\":\"orders\",\"to\":\"earliest\"}", "7 a b -1 orders -1 0 0"},
+        {"{\"topic\":\"orders\",\"to\":\"latest\",\"partition\":0}", "7 a b -1 orders 0 1 0"},
+        {"{\"topic\":\"x y\",\"to\":1500,\"partition\":3}", "7 a b -1 x y 3 2 1500"},
+        {"{\"topic\":\"t\",\"to\":{\"time_ms\":1700000000001}}", "7 a b -1 t -1 3 1700000000001"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *out = ask("POST", "/api/groups/a%20b/reset", cases[i][0]);
+        expect_in(out, "HTTP/1.1 200 ");
+        expect_in(out, "\"offsets\":[");
+        assert_string_equal(seen, cases[i][1]);
+    }
+}
+
+static void bad_resets_never_reach_the_broker(void **state)
+{
+    static const char *const bodies[] = {"",
+                                         "[]",
+                                         "{}",
+                                         "{\"topic\":\"t\"}",
+                                         "{\"to\":\"latest\"}",
+                                         "{\"topic\":1,\"to\":\"latest\"}",
+                                         "{\"topic\":\"t\",\"to\":\"newest\"}",
+                                         "{\"topic\":\"t\",\"to\":1.5}",
+                                         "{\"topic\":\"t\",\"to\":null}",
+                                         "{\"topic\":\"t\",\"to\":-1}",
+                                         "{\"topic\":\"t\",\"to\":{\"time_ms\":-1}}",
+                                         "{\"topic\":\"t\",\"to\":{\"time_ms\":\"now\"}}",
+                                         "{\"topic\":\"t\",\"to\":\"latest\",\"partition\":-1}",
+                                         "{\"topic\":\"t\",\"to\":\"latest\",\"partition\":3000000000}",
+                                         "{\"topic\":\"t\",\"to\":\"latest\",\"partition\":\"0\"}",
+                                         "{\"topic\":\"t\",\"to\":\"latest\",\"partitions\":1}"};
+    seen[0] = 0;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        expect_in(ask("POST", "/api/groups/g/reset", bodies[i]), "HTTP/1.1 400 ");
+    assert_string_equal(seen, "");
+}
+
+static void a_group_with_members_is_not_deleted(void **state)
+{
+    const char *out = ask("DELETE", "/api/groups/g", "");
+    assert_string_equal(seen, "8 g -1");
+    expect_in(out, "HTTP/1.1 204 ");
+    next_err = ERR_GROUP_NOT_EMPTY;
+    expect_in(ask("DELETE", "/api/groups/g", ""), "HTTP/1.1 409 ");
+    next_err = ERR_NO_GROUP;
+    expect_in(ask("DELETE", "/api/groups/g", ""), "HTTP/1.1 404 ");
+}
+
+static void metrics_show_the_lag_of_groups(void **state)
+{
+    const char *out = ask("GET", "/metrics", "");
+    expect_in(out,
+              "\n# TYPE colobus_group_committed_offset gauge\n"
+              "colobus_group_committed_offset{group=\"billing <1>\",topic=\"orders\",partition=\"1\"} 4\n");
+    expect_in(out, "\n# TYPE colobus_group_lag gauge\n"
+                   "colobus_group_lag{group=\"billing <1>\",topic=\"orders\",partition=\"1\"} 3\n");
+    group.name = span_str("a\"b\\c\nd"); /* as the format wants them */
+    expect_in(ask("GET", "/metrics", ""), "colobus_group_lag{group=\"a\\\"b\\\\c\\nd\",");
 }
 
 static void health_is_told_with_its_reason(void **state)
@@ -234,6 +355,33 @@ static void the_page_escapes_what_it_shows(void **state)
     assert_null(strstr(out, "http://"));
 }
 
+static void the_page_shows_groups(void **state)
+{
+    const char *out = ask("GET", "/", "");
+    expect_in(out, "<h2>Consumer groups (1)</h2>");
+    expect_in(out, "<a href=\"/api/groups/billing%20%3C1%3E\">billing &lt;1&gt;</a></td>"
+                   "<td><span class=\"ok\">stable</span></td><td class=\"n\">2</td><td class=\"n\">2</td>"
+                   "<td class=\"n\">3</td>");
+    group.state = "Empty";
+    expect_in(ask("GET", "/", ""), "<span class=\"soft\">no members</span>");
+    group.state = "PreparingRebalance";
+    expect_in(ask("GET", "/", ""), "<span class=\"degraded\">rebalancing</span>");
+}
+
+static void the_page_cuts_long_names_between_characters(void **state)
+{
+    char name[301] = "";
+    for (size_t i = 0; i < 100; i++)
+        strcat(name, "\u20ac"); /* three bytes each: 200 are no whole number of them */
+    group.name = span_str(name);
+    const char *out = ask("GET", "/", "");
+    name[198] = 0;
+    expect_in(out, name);
+    expect_in(out, "\u20ac&hellip;</a>");
+    name[198] = '\xe2';
+    assert_null(strstr(out, name));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -251,6 +399,14 @@ int main(void)
         T(an_answer_may_come_later),
         T(metrics_show_the_process_the_table_and_the_logs),
         T(the_page_escapes_what_it_shows),
+        T(the_page_shows_groups),
+        T(the_page_cuts_long_names_between_characters),
+        T(groups_are_listed_with_their_lag),
+        T(a_group_is_described_with_members_and_offsets),
+        T(a_group_is_reset_to_what_the_body_says),
+        T(bad_resets_never_reach_the_broker),
+        T(a_group_with_members_is_not_deleted),
+        T(metrics_show_the_lag_of_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,8 +24,8 @@ class Usage(unittest.TestCase):
         out = run()
         self.assertEqual((out.returncode, out.stderr), (0, ""))
         self.assertEqual(run("--help").stdout, out.stdout)
-        for command in ("serve", "config", "topic list", "topic create", "topic describe", "topic config", "topic delete", "dump",
-                        "completion", "version"):
+        for command in ("serve", "config", "topic list", "topic create", "topic describe", "topic config", "topic delete",
+                        "group list", "group describe", "group reset", "group delete", "dump", "completion", "version"):
             self.assertIn(f"\n  {command}", out.stdout)
             own = run(*command.split(), "--help")
             self.assertEqual(own.returncode, 0)
@@ -33,7 +33,7 @@ class Usage(unittest.TestCase):
             self.assertEqual(own.stdout, run("help", *command.split()).stdout)
 
     def test_lines_fit_a_terminal(self):
-        for args in ([], ["serve"], ["config"], ["topic", "create"], ["config", "--describe"]):
+        for args in ([], ["serve"], ["config"], ["topic", "create"], ["group", "reset"], ["config", "--describe"]):
             out = run(*args) if "--describe" in args else run(*args, "--help")
             self.assertLessEqual(max(map(len, out.stdout.splitlines())), 110, args)
 
@@ -43,7 +43,8 @@ class Usage(unittest.TestCase):
 
     def test_misspelt_commands_get_a_suggestion(self):
         for typed, meant in (("srve", "serve"), ("confg", "config"), ("topic lst", "topic list"),
-                             ("topics list", "topic list"), ("topic creat", "topic create")):
+                             ("topics list", "topic list"), ("topic creat", "topic create"),
+                             ("group describ", "group describe"), ("groups reset", "group reset")):
             out = run(*typed.split())
             self.assertEqual((out.returncode, out.stdout), (2, ""), typed)
             self.assertIn(f"did you mean {meant}?", out.stderr)
@@ -57,7 +58,9 @@ class Usage(unittest.TestCase):
     def test_wrong_arguments_are_usage_errors(self):
         for args in (["topic"], ["topic", "create"], ["topic", "create", "a", "b"], ["topic", "list", "--json=yes"],
                      ["topic", "list", "--broker"], ["topic", "create", "a", "--partitions", "0"],
-                     ["topic", "create", "a", "--config", "x"], ["dump"], ["completion", "tcsh"], ["serve", "now"]):
+                     ["topic", "create", "a", "--config", "x"], ["group"], ["group", "describe"],
+                     ["group", "delete"], ["group", "list", "a"], ["group", "reset", "a", "b"], ["group", "delete", "a", "--json"],
+                     ["dump"], ["completion", "tcsh"], ["serve", "now"]):
             out = run(*args)
             self.assertEqual((out.returncode, out.stdout), (2, ""), args)
             self.assertTrue(out.stderr)
@@ -82,6 +85,8 @@ class Usage(unittest.TestCase):
     def test_bash_completes(self):
         self.assertEqual(self.complete("colobus", "ser"), ["serve"])
         self.assertEqual(sorted(self.complete("colobus", "topic", "de")), ["delete", "describe"])
+        self.assertEqual(sorted(self.complete("colobus", "group", "")), ["delete", "describe", "list", "reset"])
+        self.assertEqual(self.complete("colobus", "group", "reset", "--p"), ["--partition"])
         self.assertEqual(self.complete("colobus", "serve", "--d"), ["--data-dir"])
         self.assertEqual(self.complete("colobus", "topic", "create", "--p"), ["--partitions"])
         self.assertEqual(self.complete("colobus", "serve", "--set", "kafka.li"), ["kafka.listen="])
@@ -131,6 +136,12 @@ class Settings(unittest.TestCase):
         self.assertEqual(run("serve", "--config", "/nonexistent").returncode, 2)
 
 
+GROUP = {"name": "billing", "state": "Stable", "protocol_type": "consumer", "protocol": "range", "generation": 7, "lag": 5,
+         "members": [{"id": "m-1", "instance_id": None, "client_id": "app", "host": "/127.0.0.1"}],
+         "offsets": [{"topic": "orders", "partition": 1, "offset": 10, "start_offset": 0, "end_offset": 15, "lag": 5,
+                      "metadata": ""}]}
+
+
 class Broker(http.server.BaseHTTPRequestHandler):
     """Answers like the management port, and keeps what it was asked."""
     asked = []
@@ -139,11 +150,16 @@ class Broker(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.asked.append((self.command, self.path, json.loads(body) if body else None))
         status, reply = 200, {"topics": [{"name": "orders", "partitions": 2, "records": 1234567, "bytes": 2048}]}
-        if self.command == "POST":
+        if self.command == "POST" and self.path == "/api/topics":
             status, reply = 201, {"name": "x"}
         elif self.command == "DELETE":
             status, reply = 204, None
-        elif self.path == "/api/topics/none":
+        elif self.path == "/api/groups":
+            reply = {"groups": [{"name": "bil\033[1mling", "state": "Stable", "protocol_type": "consumer", "members": 2,
+                                 "offsets": 3, "lag": 1234}]}
+        elif self.path.startswith("/api/groups/") and not self.path.endswith("/none"):
+            reply = GROUP
+        elif self.path in ("/api/topics/none", "/api/groups/none"):
             status, reply = 404, {"error": "not found"}
         elif self.path != "/api/topics":
             reply = {"name": "orders", "id": "AAA", "partitions": [
@@ -160,7 +176,7 @@ class Broker(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Topics(unittest.TestCase):
+class WithBroker(unittest.TestCase):
     def setUp(self):
         self.server = http.server.HTTPServer(("127.0.0.1", 0), Broker)
         self.broker = f"127.0.0.1:{self.server.server_port}"
@@ -171,6 +187,73 @@ class Topics(unittest.TestCase):
         self.server.shutdown()
         self.server.server_close()
 
+
+class Groups(WithBroker):
+    def group(self, *args):
+        return run("group", *args, "--broker", self.broker)
+
+    def test_list_is_a_table_and_no_command_to_the_terminal(self):
+        out = self.group("list")
+        self.assertEqual((out.returncode, out.stderr), (0, ""))
+        self.assertEqual(out.stdout, "GROUP        STATE   MEMBERS  PARTITIONS   LAG\n"
+                                     "bil?[1mling  Stable        2           3  1234\n")
+
+    def test_describe_has_offsets_and_members(self):
+        out = self.group("describe", "a/b").stdout
+        self.assertEqual(Broker.asked, [("GET", "/api/groups/a%2Fb", None)])
+        self.assertEqual(out, "billing  Stable  generation 7  protocol range  lag 5\n\n"
+                              "TOPIC   PARTITION  COMMITTED  END  LAG\n"
+                              "orders          1         10   15    5\n\n"
+                              "MEMBER  INSTANCE  CLIENT  HOST\n"
+                              "m-1     -         app     /127.0.0.1\n")
+        self.assertEqual(json.loads(self.group("describe", "billing", "--json").stdout), GROUP)
+
+    def test_reset_sends_where(self):
+        for to, sent in (("earliest", "earliest"), ("latest", "latest"), ("1500", 1500),
+                         ("9223372036854775807", 2**63 - 1), ("2026-11-21T10:00:00Z", {"time_ms": 1795255200000}),
+                         ("2000-02-29", {"time_ms": 951782400000})):
+            Broker.asked.clear()
+            out = self.group("reset", "billing", "--topic", "orders", "--to", to)
+            self.assertEqual((out.returncode, out.stderr), (0, ""), to)
+            self.assertIn("orders          1         10", out.stdout)
+            self.assertEqual(Broker.asked, [("POST", "/api/groups/billing/reset", {"topic": "orders", "to": sent})])
+        self.group("reset", "billing", "--topic=orders", "--partition=3", "--to=7")
+        self.assertEqual(Broker.asked[-1][2], {"topic": "orders", "partition": 3, "to": 7})
+
+    def test_a_reset_that_is_not_clear_is_exit_2(self):
+        for args in (["--to", "latest"], ["--topic", "orders"], ["--topic", "orders", "--to", "newest"],
+                     ["--topic", "orders", "--to", "-1"], ["--topic", "orders", "--to", ""],
+                     ["--topic", "orders", "--to", "2026-02-29T00:00:00Z"],
+                     ["--topic", "orders", "--to", "2026-11-21T10:00"],
+                     ["--topic", "orders", "--to", "2026-11-21T10:00:00"], ["--topic", "orders", "--to", "2026-11-21 10:00"],
+                     ["--topic", "orders", "--to", "2026-11-21T10:00:00Zulu"], ["--topic", "orders", "--to", "2026-11-"],
+                     ["--topic", "orders", "--to", "9223372036854775808"], ["--topic", "orders", "--to", "0x10"],
+                     ["--topic", "orders", "--to", " 1"], ["--topic", "orders", "--to", "1", "--partition", "2147483648"],
+                     ["--topic", "orders", "--to", "1", "--partition", "-1"],
+                     ["--topic", "orders", "--to", "1", "--partition", "one"]):
+            out = self.group("reset", "billing", *args)
+            self.assertEqual((out.returncode, out.stdout), (2, ""), args)
+            self.assertTrue(out.stderr.startswith("colobus: "), args)
+        self.assertEqual(Broker.asked, [])
+
+    def test_delete(self):
+        out = self.group("delete", "billing")
+        self.assertEqual((out.returncode, out.stdout), (0, "deleted billing\n"))
+        self.assertEqual(Broker.asked, [("DELETE", "/api/groups/billing", None)])
+
+    def test_a_refusal_is_exit_1_with_the_reason(self):
+        out = self.group("describe", "none")
+        self.assertEqual((out.returncode, out.stdout, out.stderr), (1, "", "colobus: none: not found\n"))
+
+    def test_no_broker_is_exit_1(self):
+        self.server.server_close()
+        for args in (["list"], ["describe", "g"], ["delete", "g"], ["reset", "g", "--topic", "t", "--to", "latest"]):
+            out = self.group(*args)
+            self.assertEqual((out.returncode, out.stdout), (1, ""))
+            self.assertIn("no broker answers at", out.stderr)
+
+
+class Topics(WithBroker):
     def test_list_is_a_table(self):
         out = run("topic", "list", "--broker", self.broker)
         self.assertEqual((out.returncode, out.stderr), (0, ""))

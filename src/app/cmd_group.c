@@ -126,14 +126,26 @@ static int64_t parse_date(const char *s)
     return n == 3 && strlen(s) != 10 ? -1 : date_to_ms(&d);
 }
 
+/* Digits and nothing else. */
+static bool parse_number(const char *s, json_int_t max, json_int_t *ret)
+{
+    json_int_t n = 0;
+    for (const char *p = s; *p; p++) {
+        if (*p < '0' || *p > '9' || n > (max - (*p - '0')) / 10)
+            return false;
+        n = n * 10 + (*p - '0');
+    }
+    *ret = n;
+    return *s;
+}
+
 /* The "to" of the request; NULL: it cannot be read. */
 static json_t *target(const char *to)
 {
     json_int_t offset;
-    char rest;
     if (strcmp(to, "earliest") == 0 || strcmp(to, "latest") == 0)
         return json_string(to);
-    if (sscanf(to, "%" JSON_INTEGER_FORMAT "%c", &offset, &rest) == 1 && offset >= 0)
+    if (parse_number(to, INT64_MAX, &offset))
         return json_integer(offset);
     int64_t ms = parse_date(to);
     return ms < 0 ? NULL : json_pack("{s:I}", "time_ms", (json_int_t)ms);
@@ -143,7 +155,6 @@ static json_t *target(const char *to)
 static json_t *new_reset(const struct group_args *args)
 {
     json_int_t partition = -1;
-    char rest;
     json_t *to = args->to ? target(args->to) : NULL;
     if (!args->topic || !to) {
         cli_fail(EXIT_USAGE, !args->topic
@@ -153,8 +164,7 @@ static json_t *new_reset(const struct group_args *args)
         json_decref(to);
         return NULL;
     }
-    if (args->partition &&
-        (sscanf(args->partition, "%" JSON_INTEGER_FORMAT "%c", &partition, &rest) != 1 || partition < 0)) {
+    if (args->partition && !parse_number(args->partition, INT32_MAX, &partition)) {
         cli_fail(EXIT_USAGE, "--partition must be a number from 0");
         json_decref(to);
         return NULL;

@@ -18,13 +18,34 @@ static void put_first_words(struct text *out)
     text_put(out, "help");
 }
 
-static void put_second_words(const char *group, struct text *out)
+/* Length of the first word if command i is the first of several that begin with it ("topic list"); else 0. */
+static size_t family_at(size_t i)
 {
-    size_t n = strlen(group);
+    const char *name = cli_commands[i]->name;
+    size_t n = strcspn(name, " ");
+    bool again = i > 0 && strncmp(cli_commands[i - 1]->name, name, n + 1) == 0;
+    return name[n] && !again ? n : 0;
+}
+
+static void put_second_words(const char *family, size_t n, struct text *out)
+{
     for (size_t i = 0; i < cli_command_count; i++) {
         const char *name = cli_commands[i]->name;
-        if (strncmp(name, group, n) == 0 && name[n] == ' ')
+        if (strncmp(name, family, n) == 0 && name[n] == ' ')
             text_printf(out, "%s ", name + n + 1);
+    }
+}
+
+static void put_families(struct text *out)
+{
+    for (size_t i = 0; i < cli_command_count; i++) {
+        size_t n = family_at(i);
+        if (n == 0)
+            continue;
+        text_printf(out, "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ \"$prev\" = %.*s ]; then\n    words=\"",
+                    (int)n, cli_commands[i]->name);
+        put_second_words(cli_commands[i]->name, n, out);
+        text_put(out, "\"\n");
     }
 }
 
@@ -71,10 +92,9 @@ static void put_bash(struct text *out)
                   "\"$cur\" ]; then\n"
                   "    COMPREPLY=($(compgen -f -- \"$cur\"))\n    return\n"
                   "  elif [ \"$prev\" = --data-dir ]; then\n"
-                  "    COMPREPLY=($(compgen -d -- \"$cur\"))\n    return\n"
-                  "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ \"$prev\" = topic ]; then\n    words=\"");
-    put_second_words("topic", out);
-    text_put(out, "\"\n  elif [ \"$COMP_CWORD\" -eq 2 ] && [ \"$prev\" = completion ]; then\n"
+                  "    COMPREPLY=($(compgen -d -- \"$cur\"))\n    return\n");
+    put_families(out);
+    text_put(out, "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ \"$prev\" = completion ]; then\n"
                   "    words=\"bash zsh fish\"\n"
                   "  else case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n");
     put_cases("words=", out);
@@ -115,8 +135,9 @@ static void put_fish_command(const struct cli_command *cmd, struct text *out)
     text_put(out, "\n");
     for (size_t i = 0; i < cmd->option_count; i++) {
         const struct cli_option *o = &cmd->options[i];
-        text_printf(out, "complete -c colobus -n '__fish_seen_subcommand_from %s' -l %s %s-d ",
-                    second ? second : cmd->name, o->name + 2, o->arg ? "-r " : "");
+        text_printf(out, "complete -c colobus -n '__fish_seen_subcommand_from %.*s%s%s' -l %s %s-d ", (int)n,
+                    cmd->name, second ? "; and __fish_seen_subcommand_from " : "", second ? second : "",
+                    o->name + 2, o->arg ? "-r " : "");
         put_fish_text(o->help, out);
         text_put(out, "\n");
     }
@@ -124,8 +145,15 @@ static void put_fish_command(const struct cli_command *cmd, struct text *out)
 
 static void put_fish(struct text *out)
 {
-    text_put(out,
-             "complete -c colobus -f -n __fish_use_subcommand -a topic -d 'topics of a running broker'\n");
+    for (size_t i = 0; i < cli_command_count; i++) {
+        int n = (int)family_at(i);
+        const char *name = cli_commands[i]->name;
+        if (n > 0)
+            text_printf(
+                out,
+                "complete -c colobus -f -n __fish_use_subcommand -a %.*s -d '%.*ss of a running broker'\n", n,
+                name, n, name);
+    }
     for (size_t i = 0; i < cli_command_count; i++)
         put_fish_command(cli_commands[i], out);
     text_put(out, "complete -c colobus -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n"

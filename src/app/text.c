@@ -101,6 +101,16 @@ struct span text_span(const struct text *t)
     return span_of(t->ptr ? t->ptr : "", t->len);
 }
 
+/* A terminal must not be told what to do by a name that a client made up. */
+static char *printable(const char *s)
+{
+    char *copy = mem_strndup(s, strlen(s));
+    for (char *p = copy; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    return copy;
+}
+
 void table_row(struct table *t, const char *const *cells, size_t count)
 {
     if (!t->columns)
@@ -111,7 +121,7 @@ void table_row(struct table *t, const char *const *cells, size_t count)
         t->cells = mem_realloc(t->cells, t->cap * t->columns * sizeof(*t->cells));
     }
     for (size_t c = 0; c < count; c++)
-        t->cells[t->rows * t->columns + c] = mem_strndup(cells[c], strlen(cells[c]));
+        t->cells[t->rows * t->columns + c] = printable(cells[c]);
     t->rows++;
 }
 

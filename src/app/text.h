@@ -23,7 +23,8 @@ struct json_t;
 void text_put_json(struct text *t, const struct json_t *o, size_t flags);
 struct span text_span(const struct text *t);
 
-/* Rows of cells, printed as aligned columns. Cells are copied. */
+/* Rows of cells, printed as aligned columns. Cells are copied, control characters in them as
+ * question marks. */
 enum { TABLE_COLUMNS = 8 };
 struct table {
     size_t columns, rows, cap;

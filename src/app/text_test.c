@@ -24,6 +24,17 @@ static void tables_align_their_columns(void **state)
     text_free(&out);
 }
 
+static void a_cell_does_not_command_the_terminal(void **state)
+{
+    struct table t = {0};
+    struct text out = {0};
+    table_row(&t, (const char *const[]){"a\033[2Jb\n\tc\x7f", "\u00e9"}, 2);
+    table_print(&t, &out);
+    assert_string_equal(out.ptr, "a?[2Jb??c?  \u00e9\n");
+    table_free(&t);
+    text_free(&out);
+}
+
 static void sizes_are_rounded_for_people(void **state)
 {
     struct text out = {0};
@@ -69,6 +80,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_align_their_columns),
+        cmocka_unit_test(a_cell_does_not_command_the_terminal),
         cmocka_unit_test(sizes_are_rounded_for_people),
         cmocka_unit_test(a_log_line_has_time_level_and_component),
         cmocka_unit_test(a_log_line_too_long_stays_one_line),
