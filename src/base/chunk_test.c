@@ -62,6 +62,43 @@ static void odd_sizes_are_exact_and_not_kept(void **state)
     assert_int_equal(pool.free_count, 0);
 }
 
+static void large_ones_are_kept_up_to_a_sum_if_asked_for(void **state)
+{
+    pool.keep_large = 20000;
+    struct chunk *a = chunk_new(&pool, 9000), *b = chunk_new(&pool, 6000), *c = chunk_new(&pool, 8000);
+    chunk_unref(b);
+    chunk_unref(a);
+    chunk_unref(c); /* one too many */
+    assert_int_equal(pool.used_bytes, 0);
+    assert_null(chunk_take_kept(&pool, 9001));
+    struct chunk *again = chunk_new(&pool, 5000); /* the smallest that is large enough */
+    assert_in_range(again->cap, 6000, 8000);
+    assert_int_equal(pool.used_bytes, again->cap);
+    chunk_unref(again);
+    pool.keep_large = 0;
+}
+
+static void what_nobody_needs_between_two_trims_is_freed(void **state)
+{
+    struct chunk *c[4];
+    pool.keep_large = 20000;
+    for (int i = 0; i < 4; i++)
+        c[i] = chunk_new(&pool, i < 2 ? 100 : 9000);
+    for (int i = 0; i < 4; i++)
+        chunk_unref(c[i]);
+    chunk_pool_trim(&pool); /* takes over, from now on it counts */
+    assert_int_equal(pool.free_count, 2);
+    assert_int_equal(pool.large_bytes, 18000);
+    chunk_unref(chunk_new(&pool, 100));
+    chunk_unref(chunk_new(&pool, 9000));
+    chunk_pool_trim(&pool);
+    assert_int_equal(pool.free_count, 1);
+    assert_int_equal(pool.large_bytes, 9000);
+    chunk_pool_trim(&pool);
+    assert_false(chunk_pool_keeps(&pool));
+    pool.keep_large = 0;
+}
+
 static void no_more_are_kept_than_asked_for(void **state)
 {
     struct chunk *c[20];
@@ -140,9 +177,14 @@ static void chunks_come_back_from_other_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_chunk_lives_until_its_last_reference), T(standard_chunks_are_used_again),
-        T(odd_sizes_are_exact_and_not_kept),       T(no_more_are_kept_than_asked_for),
-        T(running_out_of_memory_gives_null),       T(chunks_come_back_from_other_threads),
+        T(a_chunk_lives_until_its_last_reference),
+        T(standard_chunks_are_used_again),
+        T(odd_sizes_are_exact_and_not_kept),
+        T(large_ones_are_kept_up_to_a_sum_if_asked_for),
+        T(what_nobody_needs_between_two_trims_is_freed),
+        T(no_more_are_kept_than_asked_for),
+        T(running_out_of_memory_gives_null),
+        T(chunks_come_back_from_other_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ enum {
     OUTPUT_CHUNK_BYTES = 16 << 10,
     READ_CHUNK_BYTES = 64 << 10,
     POOL_KEEP = 64,
+    INPUT_KEEP_LARGE = 8 << 20, /* a few producers' requests: what is reused is not faulted in again */
     TRIM_INTERVAL_MS = 1000,
 };
 
@@ -65,9 +66,19 @@ static uint64_t earlier(uint64_t at, const struct heap *h)
     return n && n->key < at ? n->key : at;
 }
 
+/* Memory that nobody needs must not wait for the next event. */
+static bool keeps_memory(const struct shard *s)
+{
+    return chunk_pool_keeps(&s->input_pool) || chunk_pool_keeps(&s->small_input_pool) ||
+           chunk_pool_keeps(&s->output_pool) || chunk_pool_keeps(&s->read_pool) ||
+           store_shard_keeps_memory(s->store);
+}
+
 static void set_alarm(struct shard *s)
 {
     uint64_t at = earlier(earlier(next_tick(s), &s->timers), &s->conn_deadlines);
+    if (s->trim_at_ns < at && keeps_memory(s))
+        at = s->trim_at_ns;
     os_loop_timer(s->loop, at);
 }
 
@@ -124,6 +135,7 @@ static void trim(struct shard *s)
     chunk_pool_trim(&s->small_input_pool);
     chunk_pool_trim(&s->output_pool);
     chunk_pool_trim(&s->read_pool);
+    store_shard_trim(s->store);
     compressor_trim(s->compressor);
     s->trim_at_ns = s->now_ns + TRIM_INTERVAL_MS * 1000000ull;
 }
@@ -170,6 +182,7 @@ void shard_turn(void *arg)
 static void init_pools(struct shard *s)
 {
     chunk_pool_init(&s->input_pool, "input", INPUT_CHUNK_BYTES, POOL_KEEP);
+    s->input_pool.keep_large = INPUT_KEEP_LARGE;
     chunk_pool_init(&s->small_input_pool, "small-input", SMALL_CHUNK_BYTES, POOL_KEEP);
     chunk_pool_init(&s->output_pool, "output", OUTPUT_CHUNK_BYTES, POOL_KEEP);
     chunk_pool_init(&s->read_pool, "read", READ_CHUNK_BYTES, POOL_KEEP);

@@ -3,7 +3,8 @@
  * A connection owns a chunk only while it has input that is not consumed, or that its requests still refer
  * to. It starts with a small one, and gets a large one when a read has filled what it had. What is left at
  * the end of a chunk moves to a new one, which is at most twice what has arrived (or a standard chunk): a
- * length that a peer announces allocates nothing. */
+ * length that a peer announces allocates nothing. But it chooses among the large chunks that the pool keeps,
+ * which are there already. */
 #include <assert.h>
 
 #include "base/err.h"
@@ -125,9 +126,12 @@ static int move_input(struct front_conn *fc)
         cap = s->input_pool.chunk_bytes;
     if (cap <= have)
         cap = have + s->input_pool.chunk_bytes;
+    cap += -cap % s->input_pool.chunk_bytes; /* whole ones fit the next request, too */
     if (cap > s->input_pool.chunk_bytes && input_bytes(s->broker) + cap > s->config->memory_request_bytes)
         return ERR_NO_MEMORY;
-    struct chunk *c = chunk_new(&s->input_pool, cap);
+    struct chunk *c = fc->need > cap ? chunk_take_kept(&s->input_pool, fc->need) : NULL;
+    if (!c)
+        c = chunk_new(&s->input_pool, cap);
     if (!c)
         return ERR_NO_MEMORY;
     memcpy(c->data, fc->in->data + fc->at, have);

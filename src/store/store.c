@@ -23,7 +23,6 @@ enum {
     EXPIRE_NS_PER_S = 1000000000,
     EXPIRE_EVERY_S = 600,
     READ_KEEP = 16,
-    TAIL_KEEP = 8,
 };
 
 void store_fail(struct store *st, int err, const char *what)
@@ -169,7 +168,8 @@ static void shard_init(struct store *st, unsigned index)
     ss->st = st;
     ss->index = index;
     map_init(&ss->logs);
-    chunk_pool_init(&ss->tail_pool, "tail", TAIL_CHUNK_BYTES, TAIL_KEEP);
+    chunk_pool_init(&ss->tail_pool, "tail", TAIL_CHUNK_BYTES,
+                    st->opt.tail_bytes / st->opt.shards / TAIL_CHUNK_BYTES);
     chunk_pool_init(&ss->read_pool, "read", READ_CHUNK_BYTES, READ_KEEP);
     list_init(&ss->command_logs);
     list_init(&ss->tails);
@@ -433,6 +433,17 @@ void store_shard_tick(struct store_shard *ss, uint64_t now_ns)
     feed_starved(ss);
     if (now_ns >= ss->expire_at_ns)
         forget_producers(ss);
+}
+
+void store_shard_trim(struct store_shard *ss)
+{
+    chunk_pool_trim(&ss->tail_pool);
+    chunk_pool_trim(&ss->read_pool);
+}
+
+bool store_shard_keeps_memory(const struct store_shard *ss)
+{
+    return chunk_pool_keeps(&ss->tail_pool) || chunk_pool_keeps(&ss->read_pool);
 }
 
 static bool over_budget(const struct store_shard *ss)

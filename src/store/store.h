@@ -92,7 +92,10 @@ void store_wait(struct store_shard *ss, struct store_wait *w);
 void store_shard_submit(struct store_shard *ss);   /* hand this turn's group to the journal */
 void store_shard_complete(struct store_shard *ss); /* what became durable: calls waits and events */
 void store_shard_tick(struct store_shard *ss, uint64_t now_mono_ns); /* background work: flush, recycle */
-uint64_t store_shard_next_tick(const struct store_shard *ss);        /* when to be called; UINT64_MAX: not */
+/* Gives memory kept for reuse to the heap that was not needed since the last call. */
+void store_shard_trim(struct store_shard *ss);
+bool store_shard_keeps_memory(const struct store_shard *ss);
+uint64_t store_shard_next_tick(const struct store_shard *ss); /* when to be called; UINT64_MAX: not */
 
 /* Begins a clean stop: flushes what states need; stopped() is true when nothing is in flight. */
 void store_shard_stop(struct store_shard *ss);
