@@ -72,6 +72,7 @@ CLIENTS = {
     "retention": in_venv("kafka-python-3.0.12", "retention.py"),
     "confluent-kafka": in_venv("confluent-kafka", "confluent.py"),
     "confluent-kafka-groups": in_venv("confluent-kafka", "group_confluent.py"),
+    "command-line": in_venv("confluent-kafka", "command_line.py"),
     "java-3.9.1": java("3.9.1"),
     "java-4.1.1": java("4.1.1"),
     "kafka-go-0.4.47": go("v0.4.47.mod"),
