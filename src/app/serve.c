@@ -3,6 +3,7 @@
 #include "app/admin.h"
 #include "app/admin_backend.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/say.h"
 #include "core/broker.h"
 #include "proto/front.h"
@@ -97,6 +98,7 @@ int serve_run(const struct config *cfg)
                                  .hooks = &front_hooks,
                                  .ready = on_ready,
                                  .arg = &sv};
+    mem_init();
     (void)os_raise_file_limit();
     int err = broker_open(&opt, &sv.broker);
     if (err) {

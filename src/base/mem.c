@@ -1,15 +1,28 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+enum { LARGE_BYTES = 128 << 10 };
+
 static atomic_bool fail_armed;
 static bool fail_sticky;
 static int64_t fail_left;
 static void (*exhausted)(void);
+
+/* glibc moves its threshold up to the largest block freed, and keeps what is smaller: a burst of large
+ * fetches would stay in memory for good. Large blocks that are needed all the time are kept by their pools.
+ */
+void mem_init(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+#endif
+}
 
 void mem_on_exhausted(void (*fn)(void))
 {

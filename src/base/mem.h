@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Once, before the threads: large blocks go back to the system when they are freed, whatever was freed before. */
+void mem_init(void);
+
 /* For sizes that the broker itself decides (structs, tables): never NULL. When memory is gone the process
  * stops at once with exit code 1; nothing acknowledged is lost, the journal recovers it (fail-stop). */
 void *mem_alloc(size_t size);

@@ -45,6 +45,7 @@ static void read_done(struct log_read *r, int err);
 static int read_item(struct read_park *k, struct read_item *it)
 {
     const struct op_read *r = k->op;
+    it->park = NULL; /* until it is looked for in the log */
     const struct partition *p = partition_find(k->owner, it->log_id);
     if (!p)
         return ERR_NOT_FOUND;
@@ -62,7 +63,7 @@ static int read_item(struct read_park *k, struct read_item *it)
     if (it->offset > it->durable || it->offset < it->log_start)
         return ERR_OFFSET_RANGE;
     uint64_t left = k->total < r->max_bytes ? r->max_bytes - k->total : 0;
-    if (it->offset == it->durable || (left == 0 && k->total > 0))
+    if (it->offset == it->durable || (left == 0 && k->total > 0) || k->full)
         return 0;
     it->park = k;
     it->read = (struct log_read){.offset = it->offset,
@@ -79,6 +80,8 @@ static void finish_item(struct read_park *k, struct read_item *it, int err)
         k->settled = true;
     else
         k->total += it->read.data.len;
+    if (!err && it->park && it->read.data.len == 0 && it->read.max_bytes < it->max_bytes)
+        k->full = true;
     k->next++;
 }
 
@@ -183,7 +186,7 @@ static void start_pass(struct read_park *k)
     unpark(k);
     k->next = 0;
     k->total = 0;
-    k->settled = false;
+    k->settled = k->full = false;
     pass(k);
 }
 

@@ -13,6 +13,7 @@
 enum {
     STORE_PATH_BYTES = 512,
     TAIL_CHUNK_BYTES = 256 << 10,
+    TAIL_ROUND_BYTES = 64 << 10, /* larger chunks are multiples */
     READ_CHUNK_BYTES = 64 << 10,
     READ_MAX_BYTES = 1 << 20,      /* of one read from a segment, but for a larger first batch */
     REMNANT_BYTES = 64 << 10,      /* a tail this large goes to its segment when the journal is recycled */

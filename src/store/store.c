@@ -23,6 +23,7 @@ enum {
     EXPIRE_NS_PER_S = 1000000000,
     EXPIRE_EVERY_S = 600,
     READ_KEEP = 16,
+    READ_KEEP_LARGE = 8 << 20, /* what readers that are behind use again and again */
 };
 
 void store_fail(struct store *st, int err, const char *what)
@@ -168,9 +169,11 @@ static void shard_init(struct store *st, unsigned index)
     ss->st = st;
     ss->index = index;
     map_init(&ss->logs);
-    chunk_pool_init(&ss->tail_pool, "tail", TAIL_CHUNK_BYTES,
-                    st->opt.tail_bytes / st->opt.shards / TAIL_CHUNK_BYTES);
+    size_t keep = st->opt.tail_bytes / st->opt.shards / 2;
+    chunk_pool_init(&ss->tail_pool, "tail", TAIL_CHUNK_BYTES, keep / TAIL_CHUNK_BYTES);
+    ss->tail_pool.keep_large = keep;
     chunk_pool_init(&ss->read_pool, "read", READ_CHUNK_BYTES, READ_KEEP);
+    ss->read_pool.keep_large = READ_KEEP_LARGE;
     list_init(&ss->command_logs);
     list_init(&ss->tails);
     list_init(&ss->pins);

@@ -69,7 +69,8 @@ int tail_store(struct store_shard *ss, struct span batch, struct tail_batch *ret
 {
     struct chunk *c = ss->tail_chunk;
     if (!c || c->cap - c->used < batch.len) {
-        c = chunk_new(&ss->tail_pool, batch.len);
+        size_t cap = batch.len + -batch.len % TAIL_ROUND_BYTES; /* so that large ones fit again */
+        c = chunk_new(&ss->tail_pool, cap);
         if (!c)
             return ERR_NO_MEMORY;
         if (c->cap - batch.len > TAIL_CHUNK_BYTES / 8) { /* worth filling further */
