@@ -60,13 +60,13 @@ def python_env(name):
     return python
 
 
-def java_classpath(version):
-    """Class path with the client program, compiled against kafka-clients VERSION."""
+def java_classpath(version, name="java"):
+    """Class path with the program in the folder NAME, compiled against Kafka's jars of VERSION that its pom.xml names."""
     for tool in ("javac", "java"):
         if not shutil.which(tool):
             raise Missing(f"no {tool}")
-    project = os.path.join(HERE, "java")
-    directory = os.path.join(CACHE, "java", version)
+    project = os.path.join(HERE, name)
+    directory = os.path.join(CACHE, name, version)
     libs, classes = os.path.join(directory, "libs"), os.path.join(directory, "classes")
     pom = os.path.join(project, "pom.xml")
     fresh, stamp_file, digest = stamped(directory, read(pom), version)

@@ -50,6 +50,11 @@ def java(version):
                     "-cp", envs.java_classpath(version), "colobus.client.Main"]
 
 
+def kafka_tools(version):
+    return lambda: ["env", f"TOOLS_CLASSPATH={envs.java_classpath(version, 'tools')}", sys.executable,
+                    os.path.join(HERE, "tools.py")]
+
+
 def go(modfile):
     return lambda: [envs.go_program(modfile)]
 
@@ -75,6 +80,8 @@ CLIENTS = {
     "command-line": in_venv("confluent-kafka", "command_line.py"),
     "java-3.9.1": java("3.9.1"),
     "java-4.1.1": java("4.1.1"),
+    "kafka-tools-3.9.1": kafka_tools("3.9.1"),
+    "kafka-tools-4.1.1": kafka_tools("4.1.1"),
     "kafka-go-0.4.47": go("v0.4.47.mod"),
     "kafka-go-0.4.50": go("go.mod"),
     "kafkajs-2.2.4": node("main.js"),
