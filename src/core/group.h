@@ -147,7 +147,8 @@ void op_group_forget_submit(struct op_group_forget *f);
 
 struct group_member_info {
     struct span id, instance_id, client_id, client_host;
-    struct span metadata, assignment; /* empty unless the group is stable */
+    struct span metadata;   /* empty unless the group is stable */
+    struct span assignment; /* the last one */
 };
 
 /* ERR_NO_GROUP. */

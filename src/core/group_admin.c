@@ -24,11 +24,10 @@ static void describe(struct op_group_describe *d, const struct group *g)
                                          .client_host = group_copy_out(&d->g, m->client_host),
                                          .metadata = span_of("", 0),
                                          .assignment = span_of("", 0)};
-        if (stable) {
+        if (stable)
             to->metadata = group_copy_out(&d->g, member_metadata(m, g->protocol));
-            if (m->assignment.len)
-                to->assignment = group_copy_out(&d->g, m->assignment);
-        }
+        if (m->assignment.len) /* while the group goes round, the part of before */
+            to->assignment = group_copy_out(&d->g, m->assignment);
     }
     d->ret_member_count = n;
 }

@@ -424,6 +424,28 @@ static void a_static_member_leaves_by_its_instance_id(void **state)
     stop();
 }
 
+static void parts_are_told_while_the_group_goes_round(void **state)
+{
+    start(state);
+    struct client a = new_client(), b = new_client();
+    form((struct client *[]){&a}, 1);
+    send_join(&b);
+    run_ms(20);
+    bool done = false;
+    struct op_group_describe *d = op_new_internal(last_shard(), sizeof(*d), completed, &done);
+    d->g.group = span_str("g");
+    op_group_describe_submit(d);
+    await(&done);
+    assert_int_equal(d->ret_state, GROUP_PREPARING);
+    assert_int_equal(d->ret_member_count, 2);
+    assert_true(span_eq_str(d->ret_members[0].assignment, a.id));
+    assert_int_equal(d->ret_members[0].metadata.len, 0);
+    assert_int_equal(d->ret_members[1].assignment.len, 0);
+    op_group_free(&d->g);
+    stop(); /* b waits until then */
+    end_client(&a), end_client(&b);
+}
+
 /* ---- positions ----------------------------------------------------------------------------------------- */
 
 static void positions_are_those_committed_last_also_after_a_crash(void **state)
@@ -660,6 +682,7 @@ int main(void)
         BOTH(a_static_leader_that_restarts_is_told_to_skip_the_division),
         BOTH(a_static_member_does_not_lose_its_place_by_not_joining),
         BOTH(a_static_member_leaves_by_its_instance_id),
+        BOTH(parts_are_told_while_the_group_goes_round),
         BOTH(positions_are_those_committed_last_also_after_a_crash),
         BOTH(members_commit_in_their_generation_only),
         BOTH(a_generation_of_no_group_is_refused),
