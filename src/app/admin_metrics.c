@@ -55,7 +55,7 @@ static void put_group(const struct admin_group *g, const char *family, bool lag,
     for (size_t i = 0; i < g->offset_count; i++) {
         const struct admin_offset *o = &g->offsets[i];
         char number[24];
-        if (!o->topic)
+        if (!o->topic || o->offset < 0) /* a client may commit -1, which stands for none */
             continue;
         snprintf(number, sizeof(number), "%u", o->partition);
         struct metrics_label labels[] = {

@@ -225,6 +225,12 @@ static void metrics_show_the_lag_of_groups(void **state)
               "colobus_group_committed_offset{group=\"billing <1>\",topic=\"orders\",partition=\"1\"} 4\n");
     expect_in(out, "\n# TYPE colobus_group_lag gauge\n"
                    "colobus_group_lag{group=\"billing <1>\",topic=\"orders\",partition=\"1\"} 3\n");
+    static const struct admin_offset none = {
+        .topic = &orders, .partition = 0, .offset = -1, .end = 105, .lag = 105};
+    group.offsets = &none;
+    group.offset_count = 1;
+    assert_null(strstr(ask("GET", "/metrics", ""), "colobus_group_committed_offset{"));
+    group = billing;
     group.name = span_str("a\"b\\c\nd"); /* as the format wants them */
     expect_in(ask("GET", "/metrics", ""), "colobus_group_lag{group=\"a\\\"b\\\\c\\nd\",");
 }
