@@ -352,10 +352,22 @@ static void forget_producers(struct store_shard *ss)
     ss->expire_at_ns = ss->now_ns + (uint64_t)EXPIRE_EVERY_S * EXPIRE_NS_PER_S;
 }
 
-/* With a full disk nothing else may happen that would find out about new space. */
+/* Nothing is left that wants to be written, as when the logs that did were deleted. */
+static bool disk_wanted_by_none(const struct store_shard *ss)
+{
+    list_each (it, &ss->command_logs)
+        if (list_entry(it, struct command_log, link)->saving != COMMANDS_IDLE)
+            return false;
+    return ss->flushes == 0 && list_empty(&ss->tails);
+}
+
+/* With a full disk nothing else may happen that would find out about new space. Where nothing waits to be
+ * written, the next that does finds out. */
 static void try_full_disk(struct store_shard *ss)
 {
     if (ss->disk_full && ss->now_ns >= ss->retry_at_ns) {
+        if (disk_wanted_by_none(ss))
+            disk_is_fine(ss);
         list_each (it, &ss->tails) {
             struct log *l = list_entry(it, struct log, tail_link);
             if (!l->flush && !l->saving && l->tail_durable) {

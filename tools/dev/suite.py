@@ -251,7 +251,8 @@ def step_crash(tally):
         tally.program(f"kill -9, small files, shards={shards}",
                       crash("kill", "--rounds", "20", "--shards", shards, *SMALL_FILES), 400)
     tally.program("order of system calls", crash("trace", "--shards", "3"), 300)
-    tally.program("full disk", crash("full"), 300)
+    for shards in ("1", "3"):
+        tally.program(f"full disk, shards={shards}", crash("full", "--shards", shards), 300)
     tally.program("many partitions", crash("many", "--shards", "3"), 300)
 
 
