@@ -120,6 +120,7 @@ struct group_write {
     struct op *op;       /* to be returned; NULL: none */
     struct span command; /* owned */
     int32_t generation;  /* of the group when it was submitted */
+    bool fenced; /* it may not be appended in a later one: the next owner has begun where it was told */
     /* The command is in the log: change memory. NULL: nothing to change. */
     void (*applied)(struct group_write *w);
     /* It is durable, or failed (applied() may then not have been called). The write is freed afterwards. */
@@ -130,6 +131,11 @@ struct group_write {
 /* Takes the command over. done() never comes from inside the call. */
 void group_write_submit(struct group *g, const struct group_command *c, struct op *op,
                         void (*applied)(struct group_write *w), void (*done)(struct group_write *w, int err));
+/* The same, of a member in the present generation: it fails with ERR_GENERATION if that ends before there is
+ * room. */
+void group_write_submit_fenced(struct group *g, const struct group_command *c, struct op *op,
+                               void (*applied)(struct group_write *w),
+                               void (*done)(struct group_write *w, int err));
 /* The usual done(): hands the error to the operation and returns it. */
 void group_write_answer(struct group_write *w, int err);
 /* Saves members and division as they are now; done may be NULL. */

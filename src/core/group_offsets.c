@@ -283,6 +283,8 @@ static void start_commit(struct shard *s, struct msg *msg)
     int err = groups_room(s->groups, bytes) ? find_for_commit(s, o, &g) : ERR_LIMIT;
     if (err || c.position_count == 0)
         group_op_return(s, &o->g, err);
+    else if (o->generation >= 0)
+        group_write_submit_fenced(g, &c, &o->g.op, apply_written, group_write_answer);
     else
         group_write_submit(g, &c, &o->g.op, apply_written, group_write_answer);
 }

@@ -484,6 +484,52 @@ static void members_commit_in_their_generation_only(void **state)
     stop();
 }
 
+static bool room;
+
+static int no_room_yet(struct shard *s, struct space_wait *w, int err)
+{
+    return room || err ? 0 : ERR_AGAIN;
+}
+
+/* Its position would come after what the next owner was told, and take its commits back. */
+static void a_commit_that_waits_for_room_dies_with_its_generation(void **state)
+{
+    start(state);
+    struct topic_id t = create("t", 1);
+    struct client a = new_client();
+    struct space_wait first = {.retry = no_room_yet};
+    form((struct client *[]){&a}, 1);
+    assert_int_equal(commit_as(&a, t, 0, 5, ""), 0);
+    struct broker *b = last_shard()->broker;
+    struct shard *owner =
+        &b->shards[store_shard_of(b->store, STORE_COMMAND_LOGS + group_log_of(0, span_str("g")))];
+    room = false;
+    list_init(&first.link);
+    shard_wait_for_space(owner, &first);
+    bool done = false;
+    struct group_offset at = {.topic = t, .offset = 9, .leader_epoch = -1, .metadata = span_of("", 0)};
+    struct op_group_commit *o = op_new_internal(last_shard(), sizeof(*o), completed, &done);
+    o->g.group = span_str("g");
+    o->generation = a.generation;
+    o->member_id = span_str(a.id);
+    o->retention_ms = -1;
+    o->offsets = &at;
+    o->count = 1;
+    op_group_commit_submit(o);
+    run_ms(20);
+    assert_false(done);
+    assert_int_equal(join(&a), 0); /* the leader wants to divide anew */
+    assert_int_equal(a.generation, 2);
+    room = true;
+    shard_space(owner, 0);
+    await(&done);
+    assert_int_equal(o->g.op.err, ERR_GENERATION);
+    op_group_free(&o->g);
+    assert_int_equal(committed(t, 0), 5);
+    end_client(&a);
+    stop();
+}
+
 static void a_generation_of_no_group_is_refused(void **state)
 {
     start(state);
@@ -685,6 +731,7 @@ int main(void)
         BOTH(parts_are_told_while_the_group_goes_round),
         BOTH(positions_are_those_committed_last_also_after_a_crash),
         BOTH(members_commit_in_their_generation_only),
+        BOTH(a_commit_that_waits_for_room_dies_with_its_generation),
         BOTH(a_generation_of_no_group_is_refused),
         BOTH(long_metadata_are_refused),
         BOTH(a_topic_takes_its_positions_with_it),

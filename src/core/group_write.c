@@ -40,6 +40,8 @@ static void durable(struct store_wait *sw, int err)
 static int append(struct group_write *w)
 {
     struct shard *s = w->groups->shard;
+    if (w->fenced && w->generation != w->group->generation)
+        return ERR_GENERATION;
     if (s->saving || w->group->state == GROUP_DEAD) /* deleted while this waited: as if it had come before */
         return ERR_STOPPING;
     int err = store_command_append(s->store, STORE_COMMAND_LOGS + w->group->log, w->command);
@@ -86,8 +88,8 @@ static int retry(struct shard *s, struct space_wait *sw, int err)
     return again;
 }
 
-void group_write_submit(struct group *g, const struct group_command *c, struct op *op,
-                        void (*applied)(struct group_write *w), void (*done)(struct group_write *w, int err))
+static void submit(struct group *g, const struct group_command *c, struct op *op, bool fenced,
+                   void (*applied)(struct group_write *w), void (*done)(struct group_write *w, int err))
 {
     struct shard *s = g->groups->shard;
     struct group_write *w = mem_zalloc(sizeof(*w));
@@ -95,6 +97,7 @@ void group_write_submit(struct group *g, const struct group_command *c, struct o
     w->group = g;
     w->op = op;
     w->generation = g->generation;
+    w->fenced = fenced;
     w->applied = applied;
     w->done = done;
     w->wait.done = durable;
@@ -108,6 +111,19 @@ void group_write_submit(struct group *g, const struct group_command *c, struct o
         shard_wait_for_space(s, &w->stall);
     else if (err)
         fail_later(w, err);
+}
+
+void group_write_submit(struct group *g, const struct group_command *c, struct op *op,
+                        void (*applied)(struct group_write *w), void (*done)(struct group_write *w, int err))
+{
+    submit(g, c, op, false, applied, done);
+}
+
+void group_write_submit_fenced(struct group *g, const struct group_command *c, struct op *op,
+                               void (*applied)(struct group_write *w),
+                               void (*done)(struct group_write *w, int err))
+{
+    submit(g, c, op, true, applied, done);
 }
 
 void group_write_answer(struct group_write *w, int err)
