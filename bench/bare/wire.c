@@ -156,7 +156,8 @@ void wire_send(int s, const void *bytes, size_t n, const void *more, size_t more
             wire_die("send", strerror(errno));
         for (int i = 0; i < 2; i++) {
             size_t gone = (size_t)sent < parts[i].iov_len ? (size_t)sent : parts[i].iov_len;
-            parts[i].iov_base = (uint8_t *)parts[i].iov_base + gone;
+            if (gone > 0) /* `more` may be NULL */
+                parts[i].iov_base = (uint8_t *)parts[i].iov_base + gone;
             parts[i].iov_len -= gone;
             sent -= (ssize_t)gone;
         }

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Once, before the threads: large blocks go back to the system when they are freed, whatever was freed before. */
+/* Once, before the threads: large blocks go back to the system when they are freed, whatever was freed
+ * before. */
 void mem_init(void);
 
 /* For sizes that the broker itself decides (structs, tables): never NULL. When memory is gone the process

@@ -84,7 +84,8 @@ struct read_item {
 };
 
 /* complete() comes at once if wait_bytes are there, an item failed, or the deadline has passed; otherwise
- * when enough was appended, at the deadline, or after op_read_cancel(). Without items it waits all the same. */
+ * when enough was appended, at the deadline, or after op_read_cancel(). Without items it waits all the same.
+ */
 struct op_read {
     struct op op;
     unsigned shard;

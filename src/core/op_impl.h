@@ -33,7 +33,7 @@ struct read_park {
     uint32_t next;     /* item being read */
     uint64_t total;    /* bytes found in this pass */
     bool settled;      /* an item failed or diverges: do not wait */
-    bool full;         /* a batch did not fit what is left of the budget: to look at further items is in vain */
+    bool full; /* a batch did not fit what is left of the budget: to look at further items is in vain */
     bool reading, cancelled;
     struct read_wait waits[];
 };

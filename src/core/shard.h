@@ -68,13 +68,13 @@ struct shard {
     struct heap retention; /* partitions by when they are looked at next */
     struct shard_timer retention_timer;
 
-    struct msg_queue done; /* operations that came home: complete() in the completions phase */
-    struct list woken;     /* struct read_park: more is durable, look again */
-    struct list timed;     /* struct read_wait: reads that name no log */
+    struct msg_queue done;  /* operations that came home: complete() in the completions phase */
+    struct list woken;      /* struct read_park: more is durable, look again */
+    struct list timed;      /* struct read_wait: reads that name no log */
     struct list watch_sets; /* of watch.c: that look at logs of this shard */
-    struct list stalled;   /* struct space_wait: appends that got ERR_AGAIN, in order */
-    struct list graveyard; /* struct topic_node: freed at the end of the turn */
-    void *front;           /* of proto/front.c */
+    struct list stalled;    /* struct space_wait: appends that got ERR_AGAIN, in order */
+    struct list graveyard;  /* struct topic_node: freed at the end of the turn */
+    void *front;            /* of proto/front.c */
     struct shard_keep *keeps;
 
     uint64_t log_second_ns; /* lines about peers in this second, see conn_fail() */

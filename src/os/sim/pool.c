@@ -80,8 +80,8 @@ void os_pool_free(struct os_pool *pool)
     pool_drop(pool);
 }
 
-/* Pools that went with jobs in them. Kept, so that a sanitizer does not take what a dead process's jobs refer to
- * for leaks. */
+/* Pools that went with jobs in them. Kept, so that a sanitizer does not take what a dead process's jobs refer
+ * to for leaks. */
 static struct list lost = {&lost, &lost};
 
 void pools_drop_all(void)
