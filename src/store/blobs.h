@@ -34,8 +34,10 @@ struct blob_ops {
     int64_t (*read)(struct blobs *b, int blob, void *ret_bytes, size_t len, uint64_t pos);
     /* ERR_AGAIN where it would wait; may return fewer bytes. */
     int64_t (*read_cached)(struct blobs *b, int blob, void *ret_bytes, size_t len, uint64_t pos);
-    /* At pos, which is the end or what a failed append left there. Room is made first: ERR_NO_SPACE comes
-     * before anything is half written. */
+    /* Makes room, at pos or beyond, where that can be done beforehand: ERR_NO_SPACE comes before anything is
+     * half written. */
+    int (*reserve)(struct blobs *b, int blob, uint64_t pos, uint64_t len);
+    /* At pos, which is the end or what a failed append left there. */
     int (*append)(struct blobs *b, int blob, const struct span *spans, size_t count, uint64_t pos);
     void (*write_soon)(struct blobs *b, int blob, uint64_t pos, uint64_t len); /* a hint, never durability */
     int (*sync)(struct blobs *b, int blob);                                    /* its bytes, not its name */

@@ -59,13 +59,15 @@ static int64_t read_cached(struct blobs *b, int blob, void *ret_bytes, size_t le
     return os_pread_nowait(blob, ret_bytes, len, pos);
 }
 
+static int reserve(struct blobs *b, int blob, uint64_t pos, uint64_t len)
+{
+    int err = os_allocate(blob, pos, len);
+    return err == ERR_UNSUPPORTED ? 0 : err;
+}
+
 static int append(struct blobs *b, int blob, const struct span *spans, size_t count, uint64_t pos)
 {
-    uint64_t len = 0;
-    for (size_t i = 0; i < count; i++)
-        len += spans[i].len;
-    int err = os_allocate(blob, pos, len);
-    return err && err != ERR_UNSUPPORTED ? err : os_pwrite(blob, spans, count, pos);
+    return os_pwrite(blob, spans, count, pos);
 }
 
 static void write_soon(struct blobs *b, int blob, uint64_t pos, uint64_t len)
@@ -159,6 +161,7 @@ static const struct blob_ops file_ops = {
     .close = close_blob,
     .read = read_blob,
     .read_cached = read_cached,
+    .reserve = reserve,
     .append = append,
     .write_soon = write_soon,
     .sync = sync_blob,

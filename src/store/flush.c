@@ -11,7 +11,11 @@
 #include "base/say.h"
 #include "store/log_impl.h"
 
-enum { RETRY_NS = 500000000 };
+enum {
+    RETRY_NS = 500000000,
+    RESERVE_BYTES = 1 << 20, /* of space ahead of a segment's end, at the most */
+    HINT_BYTES = 1 << 20,    /* written, and not on the way to the disk yet */
+};
 
 /* ---- planning, on the shard ---- */
 
@@ -66,6 +70,8 @@ static void choose_segment(struct log *l, struct flush *f)
     f->end = l->written;
     f->max_ts = f->seg->max_ts;
     f->first_ms = f->seg->first_ms;
+    f->reserved = f->seg->reserved;
+    f->hinted = f->seg->hinted < f->pos ? f->seg->hinted : f->pos;
     f->mark_at = f->seg->index_count;
 }
 
@@ -203,14 +209,37 @@ static int know_first(struct flush *f, int file)
     return 0;
 }
 
-static int write_batches(const struct flush *f, int file)
+/* Small flushes of LOG_OS, one for each turn, ask for more space than they need: as much as is there already,
+ * so that small logs waste little. */
+static int reserve(struct flush *f, int file)
+{
+    struct blobs *b = blobs_of(f);
+    uint64_t end = f->pos + f->len, ahead = 0;
+    if (end <= f->reserved)
+        return 0;
+    if (f->log->config.durability == LOG_OS)
+        ahead = f->pos < RESERVE_BYTES ? f->pos : RESERVE_BYTES;
+    f->reserved = end + ahead;
+    int err = b->ops->reserve(b, file, f->pos, f->len + ahead);
+    if (err != ERR_NO_SPACE || ahead == 0)
+        return err;
+    f->reserved = end;
+    return b->ops->reserve(b, file, f->pos, f->len);
+}
+
+static int write_batches(struct flush *f, int file)
 {
     if (f->len == 0)
         return 0;
     struct blobs *b = blobs_of(f);
-    int err = b->ops->append(b, file, f->spans, f->span_count, f->pos);
-    if (!err && !f->sync)
-        b->ops->write_soon(b, file, f->pos, f->len);
+    int err = reserve(f, file);
+    if (!err)
+        err = b->ops->append(b, file, f->spans, f->span_count, f->pos);
+    uint64_t end = f->pos + f->len;
+    if (!err && !f->sync && end - f->hinted >= HINT_BYTES) {
+        b->ops->write_soon(b, file, f->hinted, end - f->hinted);
+        f->hinted = end;
+    }
     return err;
 }
 
@@ -233,8 +262,10 @@ static void flush_run(struct os_job *job)
         err = write_batches(f, file);
     if (!err)
         write_marks(f);
-    if (!err && f->sync)
+    if (!err && f->sync) {
         err = b->ops->sync(b, file);
+        f->hinted = f->pos + f->len;
+    }
     if (!err && f->sync_dir)
         err = sync_dirs(f);
     f->err = err;
@@ -260,6 +291,8 @@ static void apply_written(struct log *l, struct flush *f)
     seg->next = f->end;
     seg->max_ts = f->max_ts;
     seg->first_ms = f->first_ms;
+    seg->reserved = f->reserved;
+    seg->hinted = f->hinted;
     seg->index_count = f->mark_at + (uint32_t)f->marks.count;
     if (f->marks.count)
         seg->indexed_pos = f->marks.entries[f->marks.count - 1].pos;

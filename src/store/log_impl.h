@@ -57,6 +57,8 @@ struct segment {
     uint64_t base, next;
     uint64_t len;         /* bytes written */
     uint64_t synced_len;  /* bytes that a durable state entry names */
+    uint64_t reserved;    /* space is made up to there */
+    uint64_t hinted;      /* up to there it is on its way to the disk */
     uint64_t indexed_pos; /* position of the last index entry */
     uint32_t index_count;
     int64_t max_ts, created_ms;
@@ -138,7 +140,8 @@ struct flush {
     int opened;         /* file opened by the job, or -1 */
     struct span *spans; /* of the tail, which stays until the flush is done */
     size_t span_count, batches;
-    uint64_t pos, len, end; /* end: offset after the last batch written */
+    uint64_t reserved, hinted; /* of the segment, before and after */
+    uint64_t pos, len, end;    /* end: offset after the last batch written */
     int64_t max_ts, first_ms;
     struct index marks; /* new index entries */
     uint32_t mark_at;   /* number of the first of them */

@@ -44,7 +44,9 @@ int quarantine_copy(struct quarantine *q, const struct log *l, uint64_t body_at,
         err = j->ops->read_body(j, body_at, bytes, len);
     if (!err) {
         struct span s = span_of(bytes, len);
-        err = blobs_of(l)->ops->append(blobs_of(l), q->blob, &s, 1, q->pos);
+        err = blobs_of(l)->ops->reserve(blobs_of(l), q->blob, q->pos, s.len);
+        if (!err)
+            err = blobs_of(l)->ops->append(blobs_of(l), q->blob, &s, 1, q->pos);
         q->pos += len;
     }
     mem_free(bytes);
