@@ -363,6 +363,69 @@ static void leader_epochs_never_go_back_over_restarts(void **state)
     stop();
 }
 
+static struct epoch_item end_of(const char *name, int32_t epoch)
+{
+    struct op_epochs *e = op(sizeof(*e));
+    e->count = 1;
+    e->items = mem_zalloc(sizeof(*e->items));
+    e->items[0] = (struct epoch_item){.log_id = partition(name)->log_id, .leader_epoch = -1, .epoch = epoch};
+    op_epochs_submit(e);
+    wait_all();
+    struct epoch_item it = e->items[0];
+    assert_int_equal(it.err, 0);
+    op_epochs_free(e);
+    return it;
+}
+
+/* Of a reader whose last record is of this epoch, before this offset. */
+static struct read_item read_after(const char *name, uint64_t offset, int32_t last_epoch,
+                                   int32_t leader_epoch)
+{
+    struct op_read *r = op(sizeof(*r));
+    r->count = 1;
+    r->max_bytes = 1000;
+    r->items = mem_zalloc(sizeof(*r->items));
+    r->items[0] = (struct read_item){.log_id = partition(name)->log_id,
+                                     .offset = offset,
+                                     .max_bytes = 1000,
+                                     .leader_epoch = leader_epoch,
+                                     .last_epoch = last_epoch};
+    op_read_submit(r);
+    wait_all();
+    struct read_item it = r->items[0];
+    op_read_free(r);
+    return it;
+}
+
+/* KIP-320: a power cut takes records of a topic with durability=os that consumers have read. They must be
+ * told where what they know ends, or they skip what is written there next. */
+static void a_consumer_finds_where_a_log_was_cut(void **state)
+{
+    start();
+    create("t", LOG_OS);
+    assert_int_equal(produce("t", 0, 10), 0);
+    stop();
+    boot();
+    assert_int_equal(produce("t", 10, 10), 0);
+    assert_int_equal(read_after("t", 20, 0, 0).err, 0);
+    crash(SIM_CRASH_DROP);
+    assert_int_equal(latest("t"), 10);
+    assert_int_equal(end_of("t", 0).ret_epoch, 0);
+    assert_int_equal(end_of("t", 0).ret_end, 10);
+    assert_int_equal(read_after("t", 20, -1, 0).err, ERR_FENCED_EPOCH); /* before it asks for metadata */
+    assert_int_equal(produce("t", 777, 15), ERR_OUT_OF_ORDER);
+    assert_int_equal(produce("t", 10, 15), 0); /* of the epoch 1, where the reader would go on */
+    assert_int_equal(read_after("t", 20, 0, 1).diverging_epoch, 0);
+    assert_int_equal(read_after("t", 20, 0, 1).diverging_end, 10);
+    assert_int_equal(read_after("t", 10, 0, 1).diverging_epoch, -1);
+    assert_int_equal(end_of("t", 0).ret_end, 10);
+    assert_int_equal(end_of("t", 1).ret_epoch, 1);
+    assert_int_equal(end_of("t", 1).ret_end, 25);
+    assert_int_equal(end_of("t", 2).ret_epoch, -1); /* nobody can know more than the broker */
+    assert_int_equal(end_of("t", 2).ret_end, -1);
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +435,7 @@ int main(void)
         cmocka_unit_test(sequences_wrap_to_zero_across_crashes),
         cmocka_unit_test(what_is_refused_or_repeated_takes_no_offset),
         cmocka_unit_test(leader_epochs_never_go_back_over_restarts),
+        cmocka_unit_test(a_consumer_finds_where_a_log_was_cut),
     };
     return cmocka_run_group_tests_name("core_continuity", tests, NULL, NULL);
 }

@@ -341,6 +341,7 @@ static void a_group_has_no_more_members_than_it_may(void **state)
 
 /* ---- static members ------------------------------------------------------------------------------------ */
 
+/* redpanda#1335, #3842, #4189: clients with group.instance.id failed or waited for ever. */
 static void a_static_member_that_restarts_keeps_its_part_and_nobody_goes_round(void **state)
 {
     start(state);

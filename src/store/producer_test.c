@@ -51,6 +51,7 @@ static void begin(struct producers *p, int count)
         append(p, 0, 10 * i, 10, 100 + 10 * (uint64_t)i);
 }
 
+/* redpanda#22670: what was idle for long was refused. */
 static void an_unknown_producer_may_begin_anywhere(void **state)
 {
     struct producers p;
@@ -78,6 +79,7 @@ static void a_gap_is_refused(void **state)
     producers_fini(&p);
 }
 
+/* redpanda#3038, #3039: repetitions were refused, or stored twice. */
 static void the_last_five_batches_are_known_again(void **state)
 {
     struct producers p;
@@ -111,6 +113,7 @@ static void another_cut_of_what_was_stored_is_no_known_batch(void **state)
     producers_fini(&p);
 }
 
+/* redpanda#4854: there it was out of order. */
 static void sequences_wrap_to_zero(void **state)
 {
     struct producers p;
