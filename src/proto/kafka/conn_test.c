@@ -44,6 +44,42 @@ static void api_versions_names_every_api_in_every_version(void **state)
     }
 }
 
+/* redpanda#27000, platformatic/kafka#51: clients that ask for what is recent found nothing in common.
+ * KAFKA-19444, kafka-go#1360 and #1378, kafka_ex#497: without JoinGroup 0 and 1 those that ask for what is
+ * old did. librdkafka#4956: it looks for each codec in a version of Produce, and is silent if it finds none.
+ */
+static void the_versions_that_clients_ask_for_are_advertised(void **state)
+{
+    static const struct {
+        int16_t key, min, max;
+    } need[] = {{0, 0, 11}, {1, 4, 16}, {2, 1, 7},  {3, 0, 12}, {8, 2, 9},  {9, 1, 9},  {10, 0, 4},
+                {11, 0, 9}, {12, 0, 4}, {13, 0, 5}, {14, 0, 5}, {15, 0, 5}, {16, 0, 4}, {18, 0, 4},
+                {19, 2, 7}, {20, 1, 6}, {21, 1, 2}, {22, 0, 4}, {23, 2, 4}, {32, 1, 4}, {33, 0, 1},
+                {37, 0, 3}, {42, 0, 2}, {44, 0, 1}, {47, 0, 0}};
+    struct kafka_api_versions_response *m = session_ask(API_VERSIONS, 3, hello());
+    for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++) {
+        int32_t at = 0;
+        while (at < m->api_keys_count && m->api_keys[at].api_key != need[i].key)
+            at++;
+        assert_true(at < m->api_keys_count);
+        assert_true(m->api_keys[at].min_version <= need[i].min);
+        assert_true(m->api_keys[at].max_version >= need[i].max);
+    }
+}
+
+/* KIP-511: who asks in a version that it only hopes for must be able to read the header of the answer. */
+static void answers_to_api_versions_have_no_tags_in_their_header(void **state)
+{
+    for (int version = 3; version <= 4; version++) {
+        session_send(API_VERSIONS, version, 7, hello());
+        struct span out = fake_client_output(&session->client, session->out, sizeof(session->out));
+        uint8_t begins[] = {0, 0, 0, 7, 0, 0, (uint8_t)(served() + 1)}; /* id, no error, compact count */
+        assert_memory_equal(out.ptr + 4, begins, sizeof(begins));
+        session_receive(API_VERSIONS, version, 7);
+    }
+}
+
+/* KoP#166, redpanda#296: a newer client could not read the answer ("ApiArrayCnt -1 out of range"). */
 static void api_versions_of_a_newer_client_is_answered_in_version_0(void **state)
 {
     uint8_t frame[] = {0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xee};
@@ -54,12 +90,30 @@ static void api_versions_of_a_newer_client_is_answered_in_version_0(void **state
     assert_false(session->client.conn.closing);
 }
 
-static void a_client_name_that_is_not_a_name_is_refused(void **state)
+static int hello_as(int version, const char *name, const char *software_version)
 {
     struct kafka_api_versions_request *m = hello();
-    m->client_software_name = span_str("-bad name");
-    struct kafka_api_versions_response *a = session_ask(API_VERSIONS, 3, m);
-    assert_int_equal(a->error_code, KAFKA_INVALID_REQUEST);
+    m->client_software_name = span_str(name);
+    m->client_software_version = span_str(software_version);
+    struct kafka_api_versions_response *a = session_ask(API_VERSIONS, version, m);
+    assert_int_equal(a->api_keys_count, a->error_code ? 0 : served());
+    return a->error_code;
+}
+
+static void a_client_name_that_is_not_a_name_is_refused(void **state)
+{
+    static const char *const good[] = {"a", "7", "librdkafka", "apache-kafka-java", "a..b", "a--1"};
+    static const char *const bad[] = {"",   "-bad name", "-a",  "a-",  ".",
+                                      "a.", "a b",       "a_b", "a/b", "\xc3\xa9"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(hello_as(3, good[i], "1.0"), 0);
+        assert_int_equal(hello_as(4, "x", good[i]), 0);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(hello_as(3, bad[i], "1.0"), KAFKA_INVALID_REQUEST);
+        assert_int_equal(hello_as(4, "x", bad[i]), KAFKA_INVALID_REQUEST);
+    }
+    assert_int_equal(hello_as(2, "-", "-"), 0); /* which has no such fields */
 }
 
 static void an_unknown_api_closes_the_connection(void **state)
@@ -232,6 +286,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(api_versions_names_every_api_in_every_version),
+        TEST(the_versions_that_clients_ask_for_are_advertised),
+        TEST(answers_to_api_versions_have_no_tags_in_their_header),
         TEST(api_versions_of_a_newer_client_is_answered_in_version_0),
         TEST(a_client_name_that_is_not_a_name_is_refused),
         TEST(an_unknown_api_closes_the_connection),

@@ -110,6 +110,45 @@ static void a_full_disk_is_told_as_a_retriable_error(void **state)
                      KAFKA_KAFKA_STORAGE_ERROR);
 }
 
+/* Jepsen's analysis of Bufstream: offset 0 came back for what was not stored there. */
+static void an_error_never_carries_an_offset(void **state)
+{
+    static const struct {
+        int err, code;
+    } errors[] = {{ERR_NO_SPACE, KAFKA_KAFKA_STORAGE_ERROR},
+                  {ERR_OUT_OF_ORDER, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER},
+                  {ERR_DUPLICATE_SEQUENCE, KAFKA_DUPLICATE_SEQUENCE_NUMBER},
+                  {ERR_PRODUCER_EPOCH, KAFKA_INVALID_PRODUCER_EPOCH},
+                  {ERR_NOT_FOUND, KAFKA_UNKNOWN_TOPIC_OR_PARTITION},
+                  {ERR_IO, KAFKA_KAFKA_STORAGE_ERROR}};
+    fake_topic(&session->core, "t", 1);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        session->core.append_err = errors[i].err;
+        for (int version = 3; version <= 11; version++) {
+            struct kafka_produce_response_partition *p =
+                produce(version, session_produce("t", 0, -1, session_batch(1)));
+            assert_int_equal(p->error_code, errors[i].code);
+            assert_int_equal(p->base_offset, -1);
+        }
+    }
+}
+
+/* Only Metadata creates topics: a producer that was told of a deletion late must not bring the topic back. */
+static void neither_produce_nor_fetch_creates_a_topic(void **state)
+{
+    assert_true(session->core.config.kafka_auto_create_topics);
+    for (int version = 3; version <= 11; version++) {
+        struct kafka_produce_response_partition *p =
+            produce(version, session_produce("none", 0, -1, session_batch(1)));
+        assert_int_equal(p->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    for (int version = 4; version <= 12; version++) {
+        struct kafka_fetch_response *a = session_ask(FETCH, version, session_fetch("none", 0, 0));
+        assert_int_equal(a->responses[0].partitions[0].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    assert_null(session->core.topics[0]);
+}
+
 static void one_partition_twice_in_a_request_is_appended_twice(void **state)
 {
     fake_topic(&session->core, "t", 1);
@@ -163,6 +202,40 @@ static void an_empty_answer_has_no_records_but_not_null(void **state)
     assert_int_equal(a->responses[0].partitions[0].aborted_transactions_count, -1);
 }
 
+/* KoP#1415: it was -1 where there was nothing to read. */
+static void the_high_watermark_is_told_whenever_there_is_no_error(void **state)
+{
+    fake_topic(&session->core, "t", 1);
+    for (int64_t next = 0; next <= 1; next++) {
+        for (int version = 4; version <= 12; version++) {
+            struct kafka_fetch_request *m = session_fetch("t", 0, next);
+            m->max_wait_ms = 0;
+            struct kafka_fetch_response_partition *p = fetch(version, m);
+            assert_int_equal(p->error_code, 0);
+            assert_int_equal(p->high_watermark, next);
+            assert_int_equal(p->last_stable_offset, next);
+            assert_int_equal(p->log_start_offset, version >= 5 ? 0 : -1);
+        }
+        produce(9, session_produce("t", 0, -1, session_batch(1)));
+    }
+}
+
+/* KIP-320. What is older, and what the epochs are: core/continuity_test.c. */
+static void another_leader_epoch_is_told(void **state)
+{
+    fake_topic(&session->core, "t", 1);
+    for (int version = 9; version <= 12; version++) {
+        struct kafka_fetch_request *m = session_fetch("t", 0, 0);
+        m->max_wait_ms = 0;
+        m->topics[0].partitions[0].current_leader_epoch = -1;
+        assert_int_equal(fetch(version, m)->error_code, 0);
+        m->topics[0].partitions[0].current_leader_epoch = 1;
+        assert_int_equal(fetch(version, m)->error_code, KAFKA_UNKNOWN_LEADER_EPOCH);
+        assert_int_equal(fetch(version, m)->high_watermark, -1);
+    }
+    assert_int_equal(err_kafka(ERR_FENCED_EPOCH), KAFKA_FENCED_LEADER_EPOCH);
+}
+
 static void read_committed_gets_an_empty_list_of_aborted_transactions(void **state)
 {
     fake_topic(&session->core, "t", 1);
@@ -181,9 +254,13 @@ static void an_unknown_topic_id_is_told(void **state)
 
 static void offsets_outside_the_log_are_told(void **state)
 {
-    fake_topic(&session->core, "t", 1);
+    struct topic *t = fake_topic(&session->core, "t", 1);
     assert_int_equal(fetch(11, session_fetch("t", 0, 1))->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
     assert_int_equal(fetch(11, session_fetch("t", 0, -1))->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    produce(9, session_produce("t", 0, -1, session_batch(2)));
+    fake_log_of(&session->core, t, 0)->start = 1;
+    assert_int_equal(fetch(11, session_fetch("t", 0, 0))->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(fetch(11, session_fetch("t", 0, 1))->error_code, 0);
 }
 
 static void topics_of_zstd_are_refused_to_clients_that_cannot_read_it(void **state)
@@ -196,6 +273,7 @@ static void topics_of_zstd_are_refused_to_clients_that_cannot_read_it(void **sta
     assert_int_equal(fetch(10, session_fetch("t", 0, 0))->error_code, 0);
 }
 
+/* nisshi#668 (then tansu): a Fetch was never answered, neither by an append nor when its time was up. */
 static void a_fetch_waits_until_something_is_appended(void **state)
 {
     fake_topic(&session->core, "t", 1);
@@ -329,14 +407,33 @@ static void list_offsets_answers_earliest_and_latest_in_every_version(void **sta
     }
 }
 
+static void list_offsets_compares_the_leader_epoch(void **state)
+{
+    struct kafka_list_offsets_request_partition p;
+    struct kafka_list_offsets_request_topic t = {span_str("t"), &p, 1};
+    struct kafka_list_offsets_request m = {-1, 0, &t, 1};
+    fake_topic(&session->core, "t", 1);
+    kafka_list_offsets_request_partition_init(&p);
+    p.timestamp = -1;
+    p.current_leader_epoch = 1;
+    for (int version = 4; version <= 9; version++) {
+        struct kafka_list_offsets_response *a = session_ask(LIST_OFFSETS, version, &m);
+        assert_int_equal(a->topics[0].partitions[0].error_code, KAFKA_UNKNOWN_LEADER_EPOCH);
+        assert_int_equal(a->topics[0].partitions[0].offset, -1);
+    }
+}
+
 static void list_offsets_questions_have_their_versions(void **state)
 {
     fake_topic(&session->core, "t", 1);
     assert_int_equal(list_offsets(6, -3)->error_code, KAFKA_UNSUPPORTED_VERSION);
     assert_int_equal(list_offsets(7, -3)->error_code, 0);
+    assert_int_equal(list_offsets(7, -4)->error_code, KAFKA_UNSUPPORTED_VERSION);
+    assert_int_equal(list_offsets(8, -4)->error_code, 0);
     assert_int_equal(list_offsets(8, -5)->error_code, KAFKA_UNSUPPORTED_VERSION);
     assert_int_equal(list_offsets(9, -5)->error_code, 0);
     assert_int_equal(list_offsets(9, -6)->error_code, KAFKA_UNSUPPORTED_VERSION);
+    assert_int_equal(list_offsets(9, -6)->offset, -1);
 }
 
 static void offset_for_leader_epoch_answers_where_it_ends(void **state)
@@ -390,6 +487,18 @@ static void init_producer_id_gives_a_new_id_each_time(void **state)
     }
 }
 
+/* KIP-360 bumps the epochs of transactions only: what is asked without one is a new id. */
+static void init_producer_id_without_a_transaction_does_not_go_on_with_an_old_id(void **state)
+{
+    struct kafka_init_producer_id_request m = {SPAN_NULL, 60000, 5, 3};
+    for (int version = 3; version <= 5; version++) {
+        struct kafka_init_producer_id_response *a = session_ask(INIT_PRODUCER_ID, version, &m);
+        assert_int_equal(a->error_code, 0);
+        assert_true(a->producer_id >= 1000);
+        assert_int_equal(a->producer_epoch, 0);
+    }
+}
+
 static void init_producer_id_refuses_what_it_cannot_do(void **state)
 {
     struct kafka_init_producer_id_request half = {SPAN_NULL, 60000, 5, -1};
@@ -415,9 +524,13 @@ int main(void)
         TEST(acks_0_gets_no_answer),
         TEST(an_error_with_acks_0_closes_the_connection),
         TEST(a_full_disk_is_told_as_a_retriable_error),
+        TEST(an_error_never_carries_an_offset),
+        TEST(neither_produce_nor_fetch_creates_a_topic),
         TEST(one_partition_twice_in_a_request_is_appended_twice),
         TEST(every_version_of_fetch_gets_what_was_stored),
         TEST(an_empty_answer_has_no_records_but_not_null),
+        TEST(the_high_watermark_is_told_whenever_there_is_no_error),
+        TEST(another_leader_epoch_is_told),
         TEST(read_committed_gets_an_empty_list_of_aborted_transactions),
         TEST(an_unknown_topic_id_is_told),
         TEST(offsets_outside_the_log_are_told),
@@ -429,10 +542,12 @@ int main(void)
         TEST(max_bytes_hold_over_all_shards),
         TEST(a_death_between_rounds_leaks_nothing),
         TEST(list_offsets_answers_earliest_and_latest_in_every_version),
+        TEST(list_offsets_compares_the_leader_epoch),
         TEST(list_offsets_questions_have_their_versions),
         TEST(offset_for_leader_epoch_answers_where_it_ends),
         TEST(delete_records_moves_the_start),
         TEST(init_producer_id_gives_a_new_id_each_time),
+        TEST(init_producer_id_without_a_transaction_does_not_go_on_with_an_old_id),
         TEST(init_producer_id_refuses_what_it_cannot_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

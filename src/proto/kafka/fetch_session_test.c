@@ -539,6 +539,32 @@ static void min_bytes_are_waited_for_over_what_was_idle(void **state)
     assert_string_equal(told(a), "0 2");
 }
 
+/* redpanda#29304: what had been looked at before the wait was no news after it, and left out. */
+static void a_start_that_moves_during_a_wait_is_told_at_its_end(void **state)
+{
+    struct topic *t = fake_topic(&session->core, "t", 3);
+    append("t", 1);
+    struct kafka_fetch_request *m = ask_for("t", 0, 3);
+    m->topics[0].partitions[1].fetch_offset = 1;
+    int32_t id = begin(m);
+    m = go_on(id, 1);
+    m->max_wait_ms = 500;
+    m->min_bytes = 3 * (int32_t)session_batch(1).len;
+    session_send(FETCH, VERSION, 1, m);
+    fake_run(&session->core);
+    fake_log_of(&session->core, t, 1)->start = 1;
+    append("t", 2);
+    append("t", 0);
+    assert_null(session_receive(FETCH, VERSION, 1));
+    fake_advance_ms(&session->core, &session->client, 500);
+    struct kafka_fetch_response *a = session_receive(FETCH, VERSION, 1);
+    assert_non_null(a);
+    assert_string_equal(told(a), "1 2 0");
+    assert_int_equal(a->responses[0].partitions[0].log_start_offset, 1);
+    assert_int_equal(a->responses[0].partitions[1].high_watermark, 1);
+    assert_int_equal(a->responses[0].partitions[2].high_watermark, 1);
+}
+
 /* ---- requests side by side ---------------------------------------------------------------------------- */
 
 static void a_request_that_overtakes_another_makes_it_invalid(void **state)
@@ -710,6 +736,7 @@ int main(void)
         TEST(idle_partitions_are_not_read),
         TEST(watches_end_with_their_partition_and_session),
         TEST(min_bytes_are_waited_for_over_what_was_idle),
+        TEST(a_start_that_moves_during_a_wait_is_told_at_its_end),
         TEST(a_request_that_overtakes_another_makes_it_invalid),
         TEST(a_session_that_ends_while_a_request_waits_lets_it_finish),
         TEST(a_connection_may_die_while_its_session_waits),

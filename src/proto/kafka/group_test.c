@@ -142,6 +142,7 @@ static struct kafka_join_group_request *join(const char *member, const char *pro
     return m;
 }
 
+/* All versions: without 0 and 1 older clients cannot join (KAFKA-19444, kafka-go#1378). */
 static void a_join_asks_what_its_version_can(void **state)
 {
     session->core.group_hook = see_join;

@@ -35,14 +35,18 @@ static struct kafka_metadata_request *ask_for(const char *const *names)
 static void every_version_of_metadata_names_broker_and_partitions(void **state)
 {
     struct topic *t = fake_topic(&session->core, "t", 2);
+    t->partitions[1].leader_epoch = 3;
     for (int version = 0; version <= 12; version++) {
         struct kafka_metadata_response *a =
             session_ask(METADATA, version, ask_for((const char *[]){"t", NULL}));
         assert_text(a->brokers[0].host, "127.0.0.1");
         assert_int_equal(a->brokers[0].port, 9092);
+        assert_true(a->brokers[0].node_id >= 0); /* -1 is nobody */
+        assert_int_equal(a->controller_id, version >= 1 ? a->brokers[0].node_id : -1);
         assert_int_equal(a->topics_count, 1);
         assert_int_equal(a->topics[0].partitions_count, 2);
         assert_int_equal(a->topics[0].partitions[1].leader_id, 1);
+        assert_int_equal(a->topics[0].partitions[1].leader_epoch, version >= 7 ? 3 : -1);
         assert_int_equal(a->topics[0].partitions[1].isr_nodes_count, 1);
         if (version >= 2)
             assert_text(a->cluster_id, "fake-cluster");
@@ -75,6 +79,31 @@ static void an_unknown_topic_is_created_and_answered_at_once(void **state)
     assert_int_equal(a->topics[0].error_code, 0);
     assert_int_equal(a->topics[0].partitions_count, 1);
     assert_int_equal(a->topics[1].error_code, 0);
+}
+
+static int metadata_error(int version, struct kafka_metadata_request *m)
+{
+    struct kafka_metadata_response *a = session_ask(METADATA, version, m);
+    return a->topics[0].error_code;
+}
+
+/* redpanda#395, kafka-go#1208: kafka-go takes an error of the first answer for final. */
+static void every_version_of_metadata_creates_and_tells_the_leader_at_once(void **state)
+{
+    for (int version = 0; version <= 12; version++) {
+        const char name[] = {'v', (char)('a' + version), 0};
+        struct kafka_metadata_request *m = ask_for((const char *[]){name, NULL});
+        m->allow_auto_topic_creation = true; /* not sent before 4, where it always holds */
+        struct kafka_metadata_response *a = session_ask(METADATA, version, m);
+        assert_int_equal(a->topics[0].error_code, 0);
+        assert_int_equal(a->topics[0].partitions_count, 1);
+        assert_int_equal(a->topics[0].partitions[0].error_code, 0);
+        assert_int_equal(a->topics[0].partitions[0].leader_id, a->brokers[0].node_id);
+        m->topics[0].name = span_str("absent");
+        m->allow_auto_topic_creation = false;
+        if (version >= 4)
+            assert_int_equal(metadata_error(version, m), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    }
 }
 
 static void nothing_is_created_unless_client_and_broker_allow_it(void **state)
@@ -126,6 +155,10 @@ static void a_listener_advertises_its_own_address(void **state)
     struct kafka_metadata_response *a = session_ask(METADATA, 1, ask_for(NULL));
     assert_text(a->brokers[0].host, "broker.example");
     assert_int_equal(a->brokers[0].port, 19092);
+    struct kafka_describe_cluster_request m = {false, 1};
+    struct kafka_describe_cluster_response *c = session_ask(DESCRIBE_CLUSTER, 1, &m);
+    assert_text(c->brokers[0].host, "broker.example"); /* FindCoordinator: group_test.c */
+    assert_int_equal(c->brokers[0].port, 19092);
 }
 
 static void without_one_the_client_is_told_the_address_it_came_in_on(void **state)
@@ -213,11 +246,16 @@ static void impossible_numbers_are_told_in_the_words_of_kafka(void **state)
     assert_int_equal(t->error_code, KAFKA_INVALID_REPLICATION_FACTOR);
 }
 
+/* redpanda#292: Connect and Streams create their topics so (KIP-464). */
 static void defaults_are_taken_for_minus_one(void **state)
 {
-    struct kafka_create_topics_response_topic *t = create(5, creation("t", -1, -1));
-    assert_int_equal(t->error_code, 0);
-    assert_int_equal(t->num_partitions, 1);
+    for (int version = 4; version <= 7; version++) {
+        const char name[] = {'t', (char)('0' + version), 0};
+        struct kafka_create_topics_response_topic *t = create(version, creation(name, -1, -1));
+        assert_int_equal(t->error_code, 0);
+        assert_int_equal(t->num_partitions, version >= 5 ? 1 : -1);
+        assert_int_equal(t->replication_factor, version >= 5 ? 1 : -1);
+    }
 }
 
 static void validate_only_creates_nothing(void **state)
@@ -372,6 +410,7 @@ int main(void)
         TEST(every_version_of_metadata_names_broker_and_partitions),
         TEST(all_topics_come_sorted),
         TEST(an_unknown_topic_is_created_and_answered_at_once),
+        TEST(every_version_of_metadata_creates_and_tells_the_leader_at_once),
         TEST(nothing_is_created_unless_client_and_broker_allow_it),
         TEST(a_bad_name_is_told),
         TEST(topics_are_found_by_id),
