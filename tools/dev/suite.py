@@ -31,7 +31,7 @@ class Tally:
     def __init__(self):
         self.passed = 0
         self.failures = []
-        self.running = None
+        self.running = []
         self.began = time.monotonic()
 
     def count(self, good, name, details=""):
@@ -47,9 +47,13 @@ class Tally:
         print(f"\n== {name}: {explanation} [{time.monotonic() - self.began:.0f} s]", flush=True)
 
     def stop_running(self):
-        """Ends the program under way: first asked, so that it can clean up after itself."""
-        process, self.running = self.running, None
-        if process is None or process.poll() is not None:
+        for process in list(self.running):
+            self.stop(process)
+
+    def stop(self, process):
+        """Ends a program under way: first asked, so that it can clean up after itself."""
+        self.running.remove(process)
+        if process.poll() is not None:
             return
         for number, wait in ((signal.SIGTERM, 15), (signal.SIGKILL, 15)):
             try:
@@ -61,24 +65,40 @@ class Tally:
             except subprocess.TimeoutExpired:
                 continue
 
-    def run(self, command, timeout, env=None, cwd=ROOT):
+    def start(self, command, output, env=None, cwd=ROOT):
+        process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                   env={**os.environ, **(env or {})}, start_new_session=True)
+        self.running.append(process)
+        return process
+
+    def end(self, process, output, timeout):
         """(exit code or None after the time limit, output)."""
-        with tempfile.TemporaryFile() as output:
-            self.running = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
-                                            start_new_session=True)
-            try:
-                code = self.running.wait(timeout)
-            except subprocess.TimeoutExpired:
-                code = None
-            self.stop_running()
-            output.seek(0)
-            return code, output.read().decode("utf-8", "replace")
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.stop(process)
+        output.seek(0)
+        return code, output.read().decode("utf-8", "replace")
 
     def program(self, name, command, timeout=120, env=None, cwd=ROOT):
         """Runs a test program and counts what it reports; True if all is well."""
         began = time.monotonic()
-        code, output = self.run(command, timeout, env, cwd)
+        with tempfile.TemporaryFile() as output:
+            code, text = self.end(self.start(command, output, env, cwd), output, timeout)
+        return self.report(name, began, timeout, code, text)
+
+    def side_by_side(self, programs, timeout):
+        """[(name, command)]: the same for programs that wait more than they work, all at once."""
+        began = time.monotonic()
+        outputs = [tempfile.TemporaryFile() for _ in programs]
+        started = [self.start(command, output) for (_, command), output in zip(programs, outputs)]
+        for (name, _), process, output in zip(programs, started, outputs):
+            left = max(0.1, timeout - (time.monotonic() - began))
+            with output:
+                self.report(name, began, timeout, *self.end(process, output, left))
+
+    def report(self, name, began, timeout, code, output):
         results = tap_results(output) or unittest_results(name, output, code)
         bad = [result for result in results if not result[0]]
         wrong_end = code is None or (code != 0 and not bad)
@@ -187,8 +207,12 @@ def python(*arguments):
     return [sys.executable, *arguments]
 
 
+def client_run(*arguments):
+    return python("test/client/run.py", "--strict", *arguments)
+
+
 def clients(tally, name, *arguments, timeout=900):
-    tally.program(name, python("test/client/run.py", "--strict", *arguments), timeout)
+    tally.program(name, client_run(*arguments), timeout)
 
 
 def broker_env():
@@ -239,8 +263,10 @@ def step_tsan(tally):
 
 
 def step_clients(tally):
-    clients(tally, "clients, 1 shard", "--shards", "1")
-    clients(tally, "clients, 3 shards", "--shards", "3")
+    """Both at once: most of the time clients wait for sessions to end, and brokers to come back. What they need is
+    fetched and built before, so that they don't do it both."""
+    tally.program("clients, prepared", client_run("--prepare"), 1500)
+    tally.side_by_side([(f"clients, shards={n}", client_run("--shards", n)) for n in ("1", "3")], 1500)
 
 
 def step_crash(tally):
