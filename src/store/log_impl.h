@@ -18,8 +18,9 @@ enum {
     READ_MAX_BYTES = 1 << 20,      /* of one read from a segment, but for a larger first batch */
     REMNANT_BYTES = 64 << 10,      /* a tail this large goes to its segment when the journal is recycled */
     STATE_INLINE_BYTES = 64 << 10, /* a larger state goes to a file of its own */
-    FLUSH_MAX_BYTES = 8 << 20,     /* of one flush */
-    MAX_FLUSHES = 4,               /* per shard at a time */
+    FLUSH_MAX_BYTES =
+        1 << 20,     /* of one flush: larger writes take large folios, which are dear, see bench/README.md */
+    MAX_FLUSHES = 4, /* per shard at a time */
     LOG_MAGIC = 0x4c4f4721,
 };
 
