@@ -71,6 +71,30 @@ int broker_ask_and_show(const struct broker_args *args, const char *subject, con
     return code == EXIT_OK ? broker_print_done(args, &reply, show) : code;
 }
 
+int broker_describe(const struct broker_args *args, const char *prefix, const char *name,
+                    void (*show)(json_t *o, struct text *out))
+{
+    struct text path = {0};
+    broker_put_path(prefix, name, &path);
+    int code = broker_ask_and_show(args, name, path.ptr, show);
+    text_free(&path);
+    return code;
+}
+
+int broker_delete(const struct broker_args *args, const char *prefix, const char *name)
+{
+    struct http_reply reply;
+    struct text path = {0}, out = {0};
+    broker_put_path(prefix, name, &path);
+    int code = broker_ask(args, name, "DELETE", path.ptr, SPAN_NULL, &reply);
+    text_free(&path);
+    if (code != EXIT_OK)
+        return code;
+    mem_free(reply.memory);
+    text_printf(&out, "deleted %s\n", name);
+    return cli_print(&out);
+}
+
 const char *broker_string_of(const json_t *o, const char *key)
 {
     const char *s = json_string_value(json_object_get(o, key));

@@ -35,6 +35,11 @@ int broker_ask_and_show(const struct broker_args *args, const char *subject, con
 int broker_print_done(const struct broker_args *args, struct http_reply *reply,
                       void (*show)(json_t *o, struct text *out));
 
+/* Shows, or deletes, what has this name below the path's prefix. */
+int broker_describe(const struct broker_args *args, const char *prefix, const char *name,
+                    void (*show)(json_t *o, struct text *out));
+int broker_delete(const struct broker_args *args, const char *prefix, const char *name);
+
 /* Members of a JSON object as text: "?" if it has none; numbers in a rotating buffer, enough for one row. */
 const char *broker_string_of(const json_t *o, const char *key);
 const char *broker_number_of(const json_t *o, const char *key);

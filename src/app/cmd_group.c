@@ -92,28 +92,15 @@ static int run_list(void *state, int argc, char **argv)
 
 static int run_describe(void *state, int argc, char **argv)
 {
-    struct text path = {0};
-    broker_put_path("/api/groups/", argv[0], &path);
-    int code = broker_ask_and_show(state, argv[0], path.ptr, show_group);
-    text_free(&path);
-    return code;
+    return broker_describe(state, "/api/groups/", argv[0], show_group);
 }
 
 static int run_delete(void *state, int argc, char **argv)
 {
-    struct http_reply reply;
-    struct text path = {0}, out = {0};
-    broker_put_path("/api/groups/", argv[0], &path);
-    int code = broker_ask(state, argv[0], "DELETE", path.ptr, SPAN_NULL, &reply);
-    text_free(&path);
-    if (code != EXIT_OK)
-        return code;
-    mem_free(reply.memory);
-    text_printf(&out, "deleted %s\n", argv[0]);
-    return cli_print(&out);
+    return broker_delete(state, "/api/groups/", argv[0]);
 }
 
-/* "2026-11-21T10:00:00Z", seconds and time of day may be left out. -1: it is no date. */
+/* "2026-11-21T10:00:00Z", or a day alone. -1: it is no date. */
 static int64_t parse_date(const char *s)
 {
     struct date d = {0};

@@ -90,25 +90,12 @@ static int run_list(void *state, int argc, char **argv)
 
 static int run_describe(void *state, int argc, char **argv)
 {
-    struct text path = {0};
-    broker_put_path("/api/topics/", argv[0], &path);
-    int code = broker_ask_and_show(state, argv[0], path.ptr, show_topic);
-    text_free(&path);
-    return code;
+    return broker_describe(state, "/api/topics/", argv[0], show_topic);
 }
 
 static int run_delete(void *state, int argc, char **argv)
 {
-    struct http_reply reply;
-    struct text path = {0}, out = {0};
-    broker_put_path("/api/topics/", argv[0], &path);
-    int code = broker_ask(state, argv[0], "DELETE", path.ptr, SPAN_NULL, &reply);
-    text_free(&path);
-    if (code != EXIT_OK)
-        return code;
-    mem_free(reply.memory);
-    text_printf(&out, "deleted %s\n", argv[0]);
-    return cli_print(&out);
+    return broker_delete(state, "/api/topics/", argv[0]);
 }
 
 /* Adds "NAME=VALUE" to the object; `how` is the form that was expected. False after a message. */
