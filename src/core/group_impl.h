@@ -143,7 +143,6 @@ void group_save_members(struct group *g, struct op *op, void (*done)(struct grou
 
 /* group_table.c */
 struct group *group_find(struct groups *gs, const struct actor *actor, struct span name);
-struct group *group_find_in(struct groups *gs, uint32_t vhost, struct span name);
 /* ERR_LIMIT: there are too many. */
 int group_make(struct groups *gs, uint32_t vhost, struct span name, struct group **ret_group);
 void group_bury(struct group *g); /* DEAD: out of the table, freed when nothing refers to it */
@@ -183,7 +182,6 @@ int member_restore(struct group *g, const struct group_command_member *c, struct
 /* Gives it another id; whoever waits with the old one is fenced. */
 int member_replace(struct group_member *m, const struct op_group_join *j, struct span new_id);
 void member_touch(struct group_member *m); /* it is alive: its session begins again */
-bool member_awaits(const struct group_member *m);
 struct span member_metadata(const struct group_member *m, struct span protocol);
 bool member_same_protocols(const struct group_member *m, const struct op_group_join *j);
 void member_set_assignment(struct group_member *m, struct span bytes);
@@ -216,7 +214,6 @@ void rebalance_synced(struct group *g, struct group_member *m);
 void positions_apply(struct group *g, const struct group_command *c);
 void positions_forget(struct group *g, const struct group_command *c);
 void positions_fini(struct group *g);
-bool positions_empty(const struct group *g);
 /* All of them, as a command: topics by id, partitions by number. */
 void positions_command(const struct group *g, struct arena *a, struct group_command *c);
 struct group_topic **positions_sorted(const struct group *g, struct arena *a, size_t *ret_count);

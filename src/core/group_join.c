@@ -35,7 +35,7 @@ static void go_on(struct group *g)
 
 /* ---- new members --------------------------------------------------------------------------------------- */
 
-static int add(struct shard *s, struct group *g, struct op_group_join *j, struct span id)
+static int add(struct group *g, struct op_group_join *j, struct span id)
 {
     struct group_member *m = member_new(g);
     int err = member_say(m, j, id);
@@ -53,7 +53,6 @@ static int add(struct shard *s, struct group *g, struct op_group_join *j, struct
     if (g->state == GROUP_PREPARING && g->from_empty)
         g->member_added = true;
     wait_in(m, j);
-    (void)s;
     go_on(g);
     return 0;
 }
@@ -108,17 +107,17 @@ static int come_again(struct group *g, struct group_member *m, struct op_group_j
     return 0;
 }
 
-static int join_new(struct shard *s, struct group *g, struct op_group_join *j)
+static int join_new(struct group *g, struct op_group_join *j)
 {
     bool is_static = !span_is_null(j->instance_id);
     struct span prefix = is_static ? j->instance_id : j->client_id;
     struct span id = member_make_id(&j->g.arena, prefix);
     if (is_static) {
         struct group_member *m = member_find_instance(g, j->instance_id);
-        return m ? come_again(g, m, j, id) : add(s, g, j, id);
+        return m ? come_again(g, m, j, id) : add(g, j, id);
     }
     if (!j->needs_known_id)
-        return add(s, g, j, id);
+        return add(g, j, id);
     if (!groups_room(g->groups, id.len))
         return ERR_LIMIT;
     pending_add(g, id, j->session_timeout_ms);
@@ -144,7 +143,7 @@ static int join_known(struct shard *s, struct group *g, struct op_group_join *j)
 {
     struct group_member *m;
     if (pending_remove(g, j->member_id))
-        return add(s, g, j, j->member_id);
+        return add(g, j, j->member_id);
     int err = member_validate(g, j->member_id, j->instance_id, &m);
     if (err)
         return err;
@@ -204,7 +203,7 @@ static int join(struct shard *s, struct op_group_join *j)
     }
     if (!rebalance_supports(g, j))
         return ERR_GROUP_PROTOCOL;
-    return j->member_id.len == 0 ? join_new(s, g, j) : join_known(s, g, j);
+    return j->member_id.len == 0 ? join_new(g, j) : join_known(s, g, j);
 }
 
 static void start_join(struct shard *s, struct msg *msg)

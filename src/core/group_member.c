@@ -162,7 +162,7 @@ void member_set_assignment(struct group_member *m, struct span bytes)
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
-bool member_awaits(const struct group_member *m)
+static bool member_awaits(const struct group_member *m)
 {
     return m->join || m->sync;
 }

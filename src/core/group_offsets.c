@@ -109,11 +109,6 @@ void positions_fini(struct group *g)
     map_init(&g->topics);
 }
 
-bool positions_empty(const struct group *g)
-{
-    return g->topics.count == 0;
-}
-
 void positions_topic_gone(struct group *g, const struct topic_id *id)
 {
     struct group_topic *t = map_del(&g->topics, id_key(id));

@@ -55,7 +55,7 @@ static struct span make_key(struct arena *a, uint32_t vhost, struct span name)
     return span_of(key, sizeof(vhost) + name.len);
 }
 
-struct group *group_find_in(struct groups *gs, uint32_t vhost, struct span name)
+static struct group *group_find_in(struct groups *gs, uint32_t vhost, struct span name)
 {
     struct arena a;
     arena_init(&a);
