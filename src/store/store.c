@@ -54,7 +54,7 @@ struct store_shard *store_shard(struct store *st, unsigned index)
 
 unsigned store_shard_of(const struct store *st, uint64_t id)
 {
-    return (unsigned)(id % st->opt.shards);
+    return (unsigned)(id % STORE_LOG_SLOTS % st->opt.shards);
 }
 
 /* ---- what the journal's thread says ---- */

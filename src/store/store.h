@@ -72,7 +72,9 @@ void store_close(struct store *st);
 
 struct store_shard *store_shard(struct store *st, unsigned index);
 
-/* The shard that a log lives on. */
+/* The shard that a log lives on. Logs whose ids are equal modulo STORE_LOG_SLOTS are always on the same one,
+ * however many there are: so a command log can be kept where the logs are that it is about. */
+enum { STORE_LOG_SLOTS = 64 };
 unsigned store_shard_of(const struct store *st, uint64_t log_id);
 
 /* A new log; its creation must be durable (a metadata command) before the first append. */

@@ -1,0 +1,178 @@
+/* Virtual hosts and what they hold: exchanges, queues and bindings, by name. Every shard has a replica,
+ * changed in the order of the metadata log; what is not durable takes the same way, but is not written.
+ *
+ * Look-ups are authorised here. What they return is valid until the end of the turn; `space_generation()`
+ * changes whenever any of it does, so that routes can be cached. */
+#ifndef COLOBUS_CORE_SPACE_H
+#define COLOBUS_CORE_SPACE_H
+
+#include "core/exchange.h"
+#include "core/op.h"
+
+enum queue_type { QUEUE_CLASSIC, QUEUE_QUORUM, QUEUE_STREAM };
+
+enum queue_overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DEAD_LETTER };
+
+enum retry_type { RETRY_REJECTED, RETRY_ALL, RETRY_RETURNED }; /* which of reject and requeue is delayed */
+
+/* What arguments, policy and operator policy together make of a queue. -1: not set. Spans are the
+ * queue_info's. */
+struct queue_config {
+    int64_t ttl_ms, expires_ms, max_length, max_bytes;
+    enum queue_overflow overflow;
+    struct span dead_letter_exchange, dead_letter_key; /* null: none; key null: each message's own */
+    uint8_t max_priority;                              /* 0: no priorities */
+    bool single_active;
+    int64_t delivery_limit;
+    int64_t max_retries; /* x-max-retries */
+    enum retry_type retry_type;
+    int64_t retry_min_ms,
+        retry_max_ms; /* retry_min_ms -1: no delays (unless max_retries is set: 1 s to 5 min) */
+    int64_t consumer_timeout_ms;
+};
+
+/* A queue as metadata; `id` is that of its logs, too (see queue_log_id()). */
+struct queue_info {
+    struct dest dest; /* dest.name is the queue's name */
+    uint64_t id;
+    unsigned shard; /* where it lives */
+    struct vspace *space;
+    enum queue_type type;
+    bool durable, exclusive, auto_delete;
+    struct handle owner; /* the connection it is exclusive to */
+    struct span args;    /* as declared; a checked table */
+    struct queue_config config;
+    struct span policy;  /* name of the policy in force; null: none */
+    struct topic *topic; /* QUEUE_STREAM: the topic behind it; looked up at each use by the name */
+    struct queue *live;  /* on its own shard only: core/queue_impl.h */
+    struct list link;    /* the table's */
+};
+
+/* A virtual host on one shard. conn->actor.vhost of who is in it is &space->vhost; it lives until nobody
+ * refers to it (space_ref(), space_unref(), this shard only). */
+struct vspace {
+    struct vhost vhost;
+    struct shard *shard;
+    struct map exchanges; /* struct exchange by name, "" included */
+    struct map queues;    /* struct queue_info by name */
+    struct route_space route_space;
+    unsigned refs;
+    bool gone; /* deleted: connections in it are being closed */
+};
+
+/* NULL: there is none of that name. Not authorised: whoever opens a connection to it is asked for that. */
+struct vspace *space_find(struct shard *s, struct span name);
+/* The space of an actor. */
+struct vspace *space_of(struct shard *s, const struct actor *actor);
+void space_ref(struct vspace *v);
+void space_unref(struct vspace *v);
+uint64_t space_generation(const struct shard *s);
+
+/* ERR_NOT_FOUND, ERR_DENIED; of queues ERR_LOCKED_OUT: exclusive to another connection. `conn`: who asks. */
+int exchange_find(struct shard *s, const struct actor *actor, enum auth_action action, struct span name,
+                  struct exchange **ret_exchange);
+int queue_find(struct shard *s, const struct actor *actor, struct handle conn, enum auth_action action,
+               struct span name, struct queue_info **ret_queue);
+/* For the core's own shards: by id, on any shard's replica. NULL: gone. */
+struct queue_info *queue_info_by_id(struct shard *s, uint64_t id);
+/* Sorted by name, those that the actor may describe: arena arrays. */
+struct queue_info **queue_list(struct shard *s, const struct actor *actor, struct arena *a,
+                               size_t *ret_count);
+struct exchange **exchange_list(struct shard *s, const struct actor *actor, struct arena *a,
+                                size_t *ret_count);
+
+/* ---- changes: decided on shard 0, complete when every shard has applied them (durable ones when they are)
+ * ------- */
+
+/* What all of them begin with. Spans of the input must live until complete(). err and *why: ERR_DENIED,
+ * ERR_NOT_FOUND, ERR_INEQUIVALENT, ERR_ARGUMENT, ERR_LOCKED_OUT, ERR_IN_USE, ERR_NOT_EMPTY, ERR_RESERVED,
+ * ERR_LIMIT. `why` is a sentence for the client, in RabbitMQ's words where it has some, without the leading
+ * code: "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'true' but current is 'false'".
+ * NULL: none. */
+struct op_entity {
+    struct op op;
+    const char *why; /* in the arena */
+    struct arena arena;
+};
+void op_entity_free(struct op_entity *o);
+
+struct op_exchange_declare {
+    struct op_entity e;
+    struct span name, type;
+    bool durable, auto_delete, internal;
+    bool passive;     /* only: does it exist? */
+    struct span args; /* checked */
+};
+void op_exchange_declare_submit(struct op_exchange_declare *d);
+
+/* A name that does not exist is no error (RabbitMQ). */
+struct op_exchange_delete {
+    struct op_entity e;
+    struct span name;
+    bool if_unused;
+};
+void op_exchange_delete_submit(struct op_exchange_delete *d);
+
+/* Binds or unbinds; both succeed if it was so before. */
+struct op_bind {
+    struct op_entity e;
+    struct span source; /* an exchange */
+    enum dest_kind kind;
+    struct span dest; /* a queue, exchange or topic */
+    struct span key, args;
+    bool unbind;
+};
+void op_bind_submit(struct op_bind *b);
+
+struct op_queue_declare {
+    struct op_entity e;
+    struct span name; /* empty: one is made */
+    bool durable, exclusive, auto_delete;
+    bool passive;
+    struct span args;
+    /* out */
+    struct span ret_name; /* in the arena */
+    uint64_t ret_ready;
+    uint32_t ret_consumers;
+    bool ret_created;
+    struct op_queue_stat *stat; /* the core's */
+};
+void op_queue_declare_submit(struct op_queue_declare *d);
+
+/* A name that does not exist is no error. */
+struct op_queue_delete {
+    struct op_entity e;
+    struct span name;
+    bool if_unused, if_empty;
+    uint64_t ret_ready; /* messages that went with it */
+};
+void op_queue_delete_submit(struct op_queue_delete *d);
+
+/* A connection has gone: its exclusive queues go. On the connection's shard; nobody waits for it. */
+void space_conn_gone(struct shard *s, struct handle conn);
+
+/* ---- between the tables and the queues that live on a shard (core/queue*.c implements these) ------------
+ */
+
+/* Applied on the queue's own shard: it begins to live, or ends (its messages with it; consumers are told). */
+void queue_created(struct shard *s, struct queue_info *q);
+void queue_deleted(struct shard *s, struct queue_info *q);
+/* Its config has changed (a policy). */
+void queue_config_changed(struct shard *s, struct queue_info *q);
+/* At the start of the broker, before loops run, after metadata were replayed: recovers its logs. */
+int queue_recover(struct shard *s, struct queue_info *q);
+
+/* Called by queues, on their shard: delete it if it still is what it was (auto-delete: the last consumer has
+ * gone; expires: it was not used). */
+void space_queue_expire(struct shard *s, uint64_t queue_id);
+
+/* Logs of a queue: one for each level of priority, so ids [id, id + max_priority]. Ids are given out so that
+ * all of them live on the queue's shard: id is a multiple of QUEUE_LOG_STRIDE plus its slot, level n is id +
+ * n * QUEUE_LOG_STRIDE. */
+enum { QUEUE_LOG_STRIDE = STORE_LOG_SLOTS };
+static inline uint64_t queue_log_id(uint64_t id, unsigned level)
+{
+    return id + (uint64_t)level * QUEUE_LOG_STRIDE;
+}
+
+#endif
