@@ -25,6 +25,11 @@ struct conn {
     const char *peer;  /* "127.0.0.1:51234" */
     const char *local; /* the address the client came in on */
 
+    /* Set before open() and constant from then on. */
+    bool secure;               /* encrypted: TLS between the client and the front */
+    const char *peer_identity; /* the name in the client's certificate, verified against tls.ca and chosen by
+                                  tls.identity-from, UTF-8; NULL: none. As long-lived as the connection. */
+
     struct outq out;        /* bytes to flush at the end of the turn */
     struct list flush_link; /* in shard->flush while `out` may have bytes to send */
     struct list ready_link; /* in shard->ready while it has input to look at */
