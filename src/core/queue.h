@@ -147,6 +147,9 @@ void op_settle_add(struct op_settle *s, const struct settle_item *item);
 void op_settle_submit(struct op_settle *s);
 void op_settle_free(struct op_settle *s);
 
+/* Whether a consumer delivers against credit only can change while it runs: one that becomes limited begins
+ * with the credit of this operation, one that is no longer limited forgets what it had. */
+enum window_limit { WINDOW_KEEP, WINDOW_LIMIT, WINDOW_UNLIMIT };
 /* Gives room back: `bytes` of deliveries were written to the client; `credit` more leases for a limited
  * consumer; `prefetch` != UINT32_MAX: its new limit. Needs no answer, but complete() comes. */
 struct op_window {
@@ -156,6 +159,7 @@ struct op_window {
     size_t bytes;
     uint32_t credit;
     uint32_t prefetch;
+    enum window_limit limit;
 };
 void op_window_submit(struct op_window *w);
 
