@@ -28,9 +28,24 @@ void conn_give_credit(struct conn *c, size_t bytes)
     make_ready(c);
 }
 
+void conn_hold(struct conn *c)
+{
+    assert(c->magic == CONN_MAGIC);
+    c->held = true;
+}
+
+void conn_release(struct conn *c)
+{
+    assert(c->magic == CONN_MAGIC);
+    if (!c->held)
+        return;
+    c->held = false;
+    make_ready(c);
+}
+
 bool conn_can_read(const struct conn *c)
 {
-    return c->ops_left > 0 && c->bytes_left > 0 && !c->closing && !c->aborted &&
+    return !c->held && c->ops_left > 0 && c->bytes_left > 0 && !c->closing && !c->aborted &&
            (c->out_limit == 0 || c->out.len <= c->out_limit);
 }
 

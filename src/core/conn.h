@@ -38,6 +38,7 @@ struct conn {
     int32_t ops_left;
     int64_t bytes_left;
 
+    bool held;                 /* conn_hold(): the front end wants no input now */
     bool closing;              /* no more input; close when `out` is flushed */
     bool aborted;              /* close at once */
     struct heap_node deadline; /* tick(), in shard->conn_deadlines */
@@ -62,6 +63,10 @@ struct listener_info {
 void conn_take_credit(struct conn *c, size_t bytes);
 void conn_give_credit(struct conn *c, size_t bytes);
 bool conn_can_read(const struct conn *c);
+/* The front end wants no more input until conn_release(), which has what waits looked at again: for frames in
+ * front that must wait for something. Whoever waits for an operation holds credit meanwhile. */
+void conn_hold(struct conn *c);
+void conn_release(struct conn *c);
 /* True if it has given back all credit: nothing is in flight. */
 bool conn_quiet(const struct conn *c);
 /* Output was appended: have it flushed this turn. Safe to call often. */

@@ -241,7 +241,7 @@ static bool call_protocol(struct front_conn *fc)
         return false;
     }
     if (n == 0) {
-        fc->need = need > have ? need : have + 1;
+        fc->need = c->held ? 0 : need > have ? need : have + 1; /* what is held is all here already */
         return false;
     }
     fc->at += (size_t)n;
