@@ -9,6 +9,7 @@
 #include "core/group.h"
 #include "core/op_impl.h"
 #include "core/topic_table.h"
+#include "core/user_table.h"
 
 enum { MAX_SHARDS = 64 };
 
@@ -261,6 +262,8 @@ static struct broker *broker_new(const struct broker_options *opt)
     topic_config_init(opt->config);
     make_shards(b);
     b->meta = meta_new(&b->shards[0], b->shard_count);
+    b->users = users_new(&b->shards[0], b->shard_count);
+    users_add_default(b->users);
     broker_stop_init(b);
     return b;
 }
@@ -372,6 +375,7 @@ void broker_close(struct broker *b)
             bring_home(b);
         store_close(b->store);
     }
+    users_free(b->users);
     meta_free(b->meta);
     for (unsigned i = 0; i < b->shard_count; i++)
         shard_fini(&b->shards[i]);

@@ -28,11 +28,12 @@ void conn_adopt(void *user, struct os_sock *sock)
     fc->sock = sock;
     c->magic = CONN_MAGIC;
     c->handle = handle_new(&s->conns, c);
-    c->actor = (struct actor){&auth_anonymous, &auth_default_vhost};
     c->proto = fc->listener->proto;
     c->proto_state = mem_zalloc(c->proto->state_bytes);
     c->listener = &fc->listener->info;
     c->peer = os_sock_peer(sock);
+    c->actor.principal = auth_unnamed(s->config, auth_is_loopback(c->peer));
+    c->actor.vhost = &auth_default_vhost;
     c->local = os_sock_local(sock);
     c->ops_max = c->ops_left = (int32_t)fc->listener->max_ops;
     c->bytes_left = (int64_t)fc->listener->max_bytes;

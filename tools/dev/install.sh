@@ -7,7 +7,7 @@ packages_for() {
     build)
         echo gcc:gcc libc6-dev meson:meson ninja:ninja-build pkg-config:pkg-config python3:python3 \
             libuv1-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libisal-dev libxxhash-dev \
-            libjansson-dev libinih-dev libcmocka-dev
+            libssl-dev libpcre2-dev libjansson-dev libinih-dev libcmocka-dev
         ;;
     test)
         echo clang:clang libclang-rt-14-dev clang-format:clang-format kcat:kcat librdkafka-dev \
