@@ -71,7 +71,7 @@ static void put_listeners(struct text *out, const char *protocol, const struct c
     for (unsigned i = 0; i < list->count; i++) {
         text_printf(out, "<tr><td>%s</td><td>", protocol);
         text_put_html(out, span_str(list->items[i].name));
-        text_put(out, "</td><td><code>");
+        text_put(out, list->items[i].tls ? "</td><td><code>tls://" : "</td><td><code>");
         text_put_html(out, span_str(list->items[i].address));
         text_put(out, "</code></td></tr>");
     }

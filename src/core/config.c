@@ -129,6 +129,28 @@ static int resolve_adverts(struct config *c, struct config_error *e)
     return 0;
 }
 
+static bool has_tls(const struct config *c, const struct setting *s)
+{
+    const struct config_listeners *list = (const void *)((const char *)c + s->offset);
+    for (unsigned i = 0; s->type == SETTING_LISTENERS && i < list->count; i++) {
+        if (list->items[i].tls)
+            return true;
+    }
+    return false;
+}
+
+static int check_tls(const struct config *c, struct config_error *e)
+{
+    const char *key = NULL;
+    for (size_t i = 0; i < SETTING_COUNT && !key; i++)
+        key = has_tls(c, &config_settings[i]) ? config_settings[i].key : NULL;
+    if (key && (!c->tls_certificate[0] || !c->tls_key[0]))
+        return config_fail(e, "%s: a tls:// address needs tls.certificate and tls.key", key);
+    if (c->tls_verify_client != CONFIG_VERIFY_NONE && !c->tls_ca[0])
+        return config_fail(e, "tls.verify-client needs tls.ca");
+    return 0;
+}
+
 /* `small` must be at most `large` / `times`. */
 static int check_fits(const struct config *c, enum setting_id small, enum setting_id large, uint64_t times,
                       struct config_error *e)
@@ -152,6 +174,8 @@ int config_check(struct config *c, struct config_error *e)
     /* A request holds a batch and its frame; a batch must fit the journal with room for others; and recycling
      * needs one file to write while another is emptied. */
     int err = resolve_adverts(c, e);
+    if (!err)
+        err = check_tls(c, e);
     if (!err)
         err = check_fits(c, SETTING_kafka_max_message_bytes, SETTING_kafka_max_request_bytes, 1, e);
     if (!err)

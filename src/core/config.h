@@ -20,6 +20,7 @@ enum {
 struct config_listener {
     char name[CONFIG_NAME_BYTES];       /* as given, else the protocol's: "kafka", "kafka-2" */
     char address[CONFIG_ADDRESS_BYTES]; /* host:port, as os_listen() takes it */
+    bool tls;                           /* written tls://host:port */
 };
 
 /* count 0: "off". */
@@ -41,6 +42,8 @@ struct config_adverts {
 
 /* The values of `durability`, in the order of its row; log.level has those of enum say_level. */
 enum config_durability { CONFIG_FSYNC, CONFIG_OS };
+/* Of tls.verify-client. */
+enum config_verify_client { CONFIG_VERIFY_NONE, CONFIG_VERIFY_REQUEST, CONFIG_VERIFY_REQUIRE };
 
 /* What a field is in C, by type. Numbers are bytes, milliseconds or counts, as the field's name says. */
 #define SETTING_FIELD_BOOL(field)       bool field;

@@ -6,9 +6,12 @@
 #include "base/say.h"
 #include "core/config_value.h"
 
-/* One element of a list: [name=]host[:port]. */
+#define TLS_PREFIX "tls://"
+
+/* One element of a list: [name=][tls://]host[:port]. */
 struct item {
     struct span name; /* null: none given */
+    bool tls;
     struct span host; /* with the brackets of an IPv6 address */
     int port;         /* -1: none given */
 };
@@ -74,6 +77,11 @@ static int parse_item(struct span s, struct item *ret, struct config_error *e)
             return config_fail(e, "%s is not a listener's name (letters, digits, - and _, at most 31)",
                                say_quote(it.name, quoted));
     }
+    size_t prefix = strlen(TLS_PREFIX);
+    if (it.host.len >= prefix && memcmp(it.host.ptr, TLS_PREFIX, prefix) == 0) {
+        it.tls = true;
+        it.host = span_of(it.host.ptr + prefix, it.host.len - prefix);
+    }
     const uint8_t *colon = memrchr(it.host.ptr, ':', it.host.len);
     const uint8_t *bracket = memrchr(it.host.ptr, ']', it.host.len);
     if (colon && (!bracket || colon > bracket)) {
@@ -126,6 +134,7 @@ static int add_listener(const struct setting *s, struct config_listeners *list, 
             return config_fail(e, "has two listeners called %s", l->name);
     }
     snprintf(l->address, sizeof(l->address), "%.*s:%d", SPAN_ARG(it->host), it->port);
+    l->tls = it->tls;
     list->count++;
     return 0;
 }
@@ -153,6 +162,8 @@ static int add_advert(struct config_adverts *list, const struct item *it, struct
 {
     if (list->count == CONFIG_LISTENERS)
         return config_fail(e, "has more than %d addresses", CONFIG_LISTENERS);
+    if (it->tls)
+        return config_fail(e, "takes no " TLS_PREFIX "; an address is only host:port");
     struct config_advert *a = &list->items[list->count];
     snprintf(a->name, sizeof(a->name), "%.*s", SPAN_ARG(it->name));
     bool v6 = it->host.ptr[0] == '['; /* clients are told the bare address */
@@ -203,6 +214,7 @@ void config_listeners_format(const struct setting *s, const struct config_listen
             append(ret_text, size, l->name);
             append(ret_text, size, "=");
         }
+        append(ret_text, size, l->tls ? TLS_PREFIX : "");
         append(ret_text, size, l->address);
     }
     if (list->count == 0)

@@ -102,6 +102,10 @@ static void bad_values_name_the_key_and_the_reason_and_change_nothing(void **sta
         {"kafka.listen", "a=localhost:1,a=localhost:2", "two listeners called a"},
         {"kafka.listen", "a b=localhost:1", "is not a listener's name"},
         {"kafka.listen", "localhost:1,", "is not host:port"},
+        {"kafka.listen", "tls://", "is not host:port"},
+        {"kafka.listen", "tls:localhost:1", "is not host:port"},
+        {"kafka.listen", "ssl://localhost:1", "is not host:port"},
+        {"kafka.advertised", "tls://localhost:1", "takes no tls://"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct config before = cfg;
@@ -168,6 +172,29 @@ static void the_name_of_a_single_listener_is_shown_if_it_has_one(void **state)
     assert_string_equal(text, "docker=0.0.0.0:9092");
 }
 
+static void a_tls_listener_keeps_its_name_and_needs_a_certificate(void **state)
+{
+    char text[128];
+    assert_int_equal(set("kafka.listen", "127.0.0.1:9092,tls://127.0.0.1:9093,out=tls://[::1]:9094"), 0);
+    assert_false(cfg.kafka_listen.items[0].tls);
+    assert_true(cfg.kafka_listen.items[1].tls);
+    assert_string_equal(cfg.kafka_listen.items[1].address, "127.0.0.1:9093");
+    assert_string_equal(cfg.kafka_listen.items[2].name, "out");
+    config_format(&cfg, config_find("kafka.listen"), text, sizeof(text));
+    assert_string_equal(text, "127.0.0.1:9092,tls://127.0.0.1:9093,out=tls://[::1]:9094");
+    assert_int_equal(config_check(&cfg, &why), ERR_INVALID);
+    assert_string_equal(why.text, "kafka.listen: a tls:// address needs tls.certificate and tls.key");
+    assert_int_equal(set("tls.certificate", "cert.pem"), 0);
+    assert_int_equal(config_check(&cfg, &why), ERR_INVALID);
+    assert_int_equal(set("tls.key", "key.pem"), 0);
+    assert_int_equal(config_check(&cfg, &why), 0);
+    assert_int_equal(set("tls.verify-client", "request"), 0);
+    assert_int_equal(config_check(&cfg, &why), ERR_INVALID);
+    assert_string_equal(why.text, "tls.verify-client needs tls.ca");
+    assert_int_equal(set("tls.ca", "ca.pem"), 0);
+    assert_int_equal(config_check(&cfg, &why), 0);
+}
+
 static void off_means_no_listener(void **state)
 {
     char text[64];
@@ -212,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup(several_listeners_have_names_and_their_own_advertised_addresses, fresh),
         cmocka_unit_test_setup(an_unnamed_advertised_address_belongs_to_the_only_listener, fresh),
         cmocka_unit_test_setup(the_name_of_a_single_listener_is_shown_if_it_has_one, fresh),
+        cmocka_unit_test_setup(a_tls_listener_keeps_its_name_and_needs_a_certificate, fresh),
         cmocka_unit_test_setup(off_means_no_listener, fresh),
         cmocka_unit_test_setup(settings_that_contradict_each_other_are_refused, fresh),
         cmocka_unit_test_setup(a_pair_is_split_at_its_first_equals_sign, fresh),

@@ -85,12 +85,14 @@ static bool may_read(const struct front_conn *fc)
         return false;
     if (fs->input_paused && unconsumed(fc) == 0)
         return false;
-    return !(fs->out_paused && fc->conn.out.len > 0);
+    if (fc->tls && fc->tls->wire.len > 2 * FRONT_WIRE_BYTES)
+        return false; /* it makes TLS itself answer, and takes none of the answers */
+    return !(fs->out_paused && conn_unsent(fc) > 0);
 }
 
 static void resume(struct front_conn *fc)
 {
-    if (fc->reading || !fc->opened || !may_read(fc))
+    if (fc->reading || !fc->started || !may_read(fc))
         return;
     fc->reading = true;
     fc->starved = false;
@@ -170,30 +172,47 @@ static int make_room(struct front_conn *fc)
 
 /* ---- from the socket, in the poll phase ---------------------------------------------------------------- */
 
+static int find_room(struct front_conn *fc, uint8_t **ret_ptr, size_t *ret_len)
+{
+    if (!may_read(fc))
+        return ERR_AGAIN;
+    if (fc->tls)
+        return conn_tls_room(fc, ret_ptr, ret_len);
+    int err = make_room(fc);
+    if (err)
+        return err;
+    *ret_len = fc->in->cap - fc->in->used;
+    *ret_ptr = fc->in->data + fc->in->used;
+    return 0;
+}
+
 void conn_room(void *user, uint8_t **ret_ptr, size_t *ret_len)
 {
     struct front_conn *fc = user;
     *ret_len = 0;
-    int err = may_read(fc) ? make_room(fc) : ERR_AGAIN;
+    int err = find_room(fc, ret_ptr, ret_len);
     if (err) {
         fc->reading = false;
-        if (!fc->starved && !fc->fresh)
+        if (!fc->starved && !fc->fresh && !(fc->tls && conn_tls_has_input(fc)))
             metrics_add_at(fc->conn.shard->metrics, METRIC_READ_PAUSES, front_slot(fc), 1);
         fc->starved = true;
     }
     if (err == ERR_NO_MEMORY)
         conn_fail(&fc->conn, err, "memory.request-bytes is used up");
-    if (err)
-        return;
-    fc->room = fc->in->cap - fc->in->used;
-    *ret_ptr = fc->in->data + fc->in->used;
-    *ret_len = fc->room;
+    fc->room = *ret_len;
 }
 
 static void make_ready(struct front_conn *fc)
 {
     if (!list_linked(&fc->conn.ready_link))
         list_add_tail(&fc->conn.shard->ready, &fc->conn.ready_link);
+}
+
+/* n plain bytes stand where make_room() made room. */
+static void placed(struct front_conn *fc, size_t n)
+{
+    fc->in->used += (uint32_t)n;
+    fc->fresh = true;
 }
 
 void conn_input(void *user, int64_t n)
@@ -212,21 +231,38 @@ void conn_input(void *user, int64_t n)
         return;
     }
     assert((size_t)n <= fc->room);
-    fc->in->used += (uint32_t)n;
     fc->conn.bytes_in += (uint64_t)n;
     metrics_add_at(fc->conn.shard->metrics, METRIC_BYTES_IN, front_slot(fc), (uint64_t)n);
     fc->room -= (size_t)n;
-    fc->fresh = true;
+    if (fc->tls)
+        conn_tls_came(fc, (size_t)n);
+    else
+        placed(fc, (size_t)n);
     if (fc->room == 0)
         fc->big = true;
 }
 
 /* ---- to the protocol, in the input phase --------------------------------------------------------------- */
 
-static bool has_work(const struct front_conn *fc)
+static bool may_work(const struct front_conn *fc)
+{
+    return conn_can_read(&fc->conn) && !fc->conn.shard->stopping;
+}
+
+static bool has_plain(const struct front_conn *fc)
 {
     size_t have = unconsumed(fc);
-    return have > 0 && have >= fc->need && conn_can_read(&fc->conn) && !fc->conn.shard->stopping;
+    return have > 0 && have >= fc->need && may_work(fc);
+}
+
+static bool has_sealed(const struct front_conn *fc)
+{
+    return fc->tls && conn_tls_has_input(fc) && may_work(fc);
+}
+
+static bool has_work(const struct front_conn *fc)
+{
+    return has_plain(fc) || has_sealed(fc);
 }
 
 /* One call. False: it needs more, or has failed. */
@@ -263,16 +299,40 @@ static void after_feed(struct front_conn *fc)
         conn_drop_input(fc);
 }
 
+/* Decrypts what has come, as far as there is room and the protocol may be given more. */
+static void unseal(struct front_conn *fc)
+{
+    if (!has_sealed(fc) || (!fc->opened && !conn_tls_shake(fc)))
+        return;
+    while (has_sealed(fc)) {
+        int err = make_room(fc);
+        if (err == ERR_NO_MEMORY)
+            conn_fail(&fc->conn, err, "memory.request-bytes is used up");
+        if (err)
+            return;
+        size_t room = fc->in->cap - fc->in->used;
+        size_t n = conn_tls_read(fc, fc->in->data + fc->in->used, room);
+        if (n == 0)
+            return;
+        placed(fc, n);
+        if (n == room)
+            fc->big = true;
+    }
+}
+
 static void feed(struct front_conn *fc)
 {
     struct conn *c = &fc->conn;
 
-    for (unsigned calls = 0; has_work(fc) && call_protocol(fc); calls++)
+    unseal(fc);
+    for (unsigned calls = 0; has_plain(fc) && call_protocol(fc); calls++)
         if (calls == FRONT_FEED_CALLS) {
             make_ready(fc); /* others first */
             break;
         }
     after_feed(fc);
+    if (has_sealed(fc))
+        make_ready(fc); /* the rest, when the protocol has made room */
     if (fc->eof || c->closing || c->shard->stopping)
         conn_wake_output(c);
     else
@@ -283,6 +343,7 @@ void conn_feed_ready(struct shard *s)
 {
     struct list now;
     check_pressure(s);
+    front_shard_of(s)->handshakes = FRONT_HANDSHAKES;
     list_init(&now);
     while (!list_empty(&s->ready)) {
         struct list *l = list_first(&s->ready);
@@ -293,7 +354,7 @@ void conn_feed_ready(struct shard *s)
         struct list *l = list_first(&now);
         list_del(l);
         struct front_conn *fc = front_conn_of(list_entry(l, struct conn, ready_link));
-        conn_open_if_new(fc);
+        conn_start_if_new(fc);
         feed(fc);
     }
 }
@@ -302,7 +363,7 @@ void conn_prune_ready(struct shard *s)
 {
     list_each_safe (l, tmp, &s->ready) {
         struct front_conn *fc = front_conn_of(list_entry(l, struct conn, ready_link));
-        if (!fc->opened || has_work(fc))
+        if (!fc->started || has_work(fc))
             continue;
         list_del(l);
         after_feed(fc);

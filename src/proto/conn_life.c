@@ -11,6 +11,7 @@ static void closed(void *user)
     struct shard *s = fc->conn.shard;
     assert(fc->dead);
     outq_fini(&fc->conn.out);
+    conn_tls_free(fc->tls);
     mem_free(fc->conn.proto_state);
     fc->conn.magic = 0;
     fc->gone.run = listener_conn_gone;
@@ -41,19 +42,30 @@ void conn_adopt(void *user, struct os_sock *sock)
     outq_init(&c->out, &s->output_pool);
     list_init(&c->flush_link);
     list_init(&c->ready_link);
+    if (fc->tls)
+        conn_tls_start(fc);
     list_add_tail(&s->ready, &c->ready_link);
     os_loop_wake(s->loop);
 }
 
-void conn_open_if_new(struct front_conn *fc)
+void conn_open(struct front_conn *fc)
 {
     struct conn *c = &fc->conn;
-    if (fc->opened)
-        return;
+    assert(!fc->opened && !fc->dead);
     fc->opened = true;
+    c->proto->open(c, c->proto_state);
+}
+
+void conn_start_if_new(struct front_conn *fc)
+{
+    struct conn *c = &fc->conn;
+    if (fc->started)
+        return;
+    fc->started = true;
     metrics_gauge_add_at(c->shard->metrics, METRIC_CONNECTIONS, front_slot(fc), 1);
     metrics_add_at(c->shard->metrics, METRIC_CONNECTIONS_TOTAL, front_slot(fc), 1);
-    c->proto->open(c, c->proto_state);
+    if (!fc->tls)
+        conn_open(fc);
     fc->reading = true;
     os_sock_start(fc->sock, &socket_ops, fc);
 }
@@ -65,6 +77,8 @@ static void forget(struct front_conn *fc)
     list_del(&c->flush_link);
     heap_remove(&c->shard->conn_deadlines, &c->deadline);
     conn_drop_input(fc);
+    if (fc->tls)
+        conn_tls_forget(fc);
     struct front_shard *fs = front_shard_of(c->shard);
     uint64_t all = atomic_load_explicit(&fs->out_bytes, memory_order_relaxed);
     atomic_store_explicit(&fs->out_bytes, all - fc->out_counted, memory_order_relaxed);
@@ -76,10 +90,11 @@ void conn_destroy(struct front_conn *fc)
     struct conn *c = &fc->conn;
     if (fc->dead)
         return;
-    conn_open_if_new(fc); /* so that there is one way to end, too */
+    conn_start_if_new(fc); /* so that there is one way to end, too */
     fc->dead = true;
     handle_free(&c->shard->conns, c->handle);
-    c->proto->closed(c, c->proto_state);
+    if (fc->opened)
+        c->proto->closed(c, c->proto_state);
     forget(fc);
     metrics_gauge_add_at(c->shard->metrics, METRIC_CONNECTIONS, front_slot(fc), -1);
     os_sock_close(fc->sock);

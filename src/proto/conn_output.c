@@ -7,20 +7,30 @@ static void count_output(struct front_conn *fc)
 {
     struct front_shard *fs = front_shard_of(fc->conn.shard);
     uint64_t all = atomic_load_explicit(&fs->out_bytes, memory_order_relaxed);
-    size_t now = fc->dead ? 0 : fc->conn.out.len;
+    size_t now = fc->dead ? 0 : conn_unsent(fc);
     atomic_store_explicit(&fs->out_bytes, all - fc->out_counted + now, memory_order_relaxed);
     fc->out_counted = now;
 }
 
-static void consumed(struct front_conn *fc, size_t n)
+void conn_out_consume(struct front_conn *fc, size_t n)
 {
     struct conn *c = &fc->conn;
     bool was_full = c->out.len > c->out_limit;
     outq_consume(&c->out, n);
-    c->bytes_out += n;
-    metrics_add_at(c->shard->metrics, METRIC_BYTES_OUT, front_slot(fc), n);
     if (was_full && c->out.len <= c->out_limit && !list_linked(&c->ready_link))
         list_add_tail(&c->shard->ready, &c->ready_link);
+}
+
+/* The socket took n bytes. */
+static void consumed(struct front_conn *fc, size_t n)
+{
+    struct conn *c = &fc->conn;
+    if (fc->tls)
+        outq_consume(&fc->tls->wire, n);
+    else
+        conn_out_consume(fc, n);
+    c->bytes_out += n;
+    metrics_add_at(c->shard->metrics, METRIC_BYTES_OUT, front_slot(fc), n);
 }
 
 void conn_written(void *user, int status)
@@ -42,13 +52,15 @@ void conn_written(void *user, int status)
 static bool write_some(struct front_conn *fc)
 {
     struct span spans[FRONT_SPANS];
-    struct conn *c = &fc->conn;
-    for (unsigned i = 0; c->out.len > 0 && !fc->writing; i++) {
+    struct outq *wire = conn_wire(fc);
+    for (unsigned i = 0; conn_unsent(fc) > 0 && !fc->writing; i++) {
         if (i == FRONT_WRITES) {
-            conn_wake_output(c); /* others first */
+            conn_wake_output(&fc->conn); /* others first */
             return true;
         }
-        size_t count = outq_peek(&c->out, spans, FRONT_SPANS), n = 0;
+        if (fc->tls && !conn_tls_seal(fc))
+            return false;
+        size_t count = outq_peek(wire, spans, FRONT_SPANS), n = 0;
         for (size_t k = 0; k < count; k++)
             n += spans[k].len;
         int r = os_sock_write(fc->sock, spans, count);
@@ -67,7 +79,7 @@ static bool is_over(const struct front_conn *fc)
     const struct conn *c = &fc->conn;
     if (c->aborted)
         return true;
-    if (c->out.len > 0)
+    if (conn_unsent(fc) > 0)
         return false;
     if (c->closing)
         return true;
@@ -81,12 +93,25 @@ static void linger(struct front_conn *fc)
     conn_set_deadline(&fc->conn, fc->conn.shard->now_ns + FRONT_LINGER_MS * 1000000ull);
 }
 
+/* The last words of an encrypted connection; what is sent after them would be refused. */
+static void say_goodbye(struct front_conn *fc)
+{
+    if (fc->conn.aborted || !fc->tls || fc->tls->closed)
+        return;
+    conn_tls_close(fc);
+    fc->conn.closing = true;
+    if (fc->started && !write_some(fc))
+        fc->conn.aborted = true;
+}
+
 void conn_settle(struct front_conn *fc)
 {
     if (fc->dead)
         return;
-    if (!fc->conn.aborted && fc->opened && !write_some(fc))
+    if (!fc->conn.aborted && fc->started && !write_some(fc))
         fc->conn.aborted = true;
+    if (is_over(fc))
+        say_goodbye(fc);
     count_output(fc);
     if (is_over(fc))
         conn_destroy(fc);

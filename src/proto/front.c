@@ -1,5 +1,6 @@
 #include "proto/front.h"
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "proto/front_impl.h"
 
@@ -21,6 +22,8 @@ static void hook_tick(struct shard *s, struct conn *c)
 {
     if (c->closing)
         conn_abort(c);
+    else if (!front_conn_of(c)->opened)
+        conn_fail(c, ERR_TIMEOUT, "no TLS handshake within tls.handshake-timeout");
     else
         c->proto->tick(c, c->proto_state, s->now_ns);
 }
@@ -46,12 +49,19 @@ struct front *front_new(struct broker *b)
     return f;
 }
 
+static void free_unseen(struct front_conn *fc)
+{
+    conn_tls_free(fc->tls);
+    mem_free(fc);
+}
+
 void front_free(struct front *f)
 {
     if (!f)
         return;
     list_each_safe (l, tmp, &f->conns) /* accepted, but their shards ended before they saw them */
-        mem_free(list_entry(l, struct front_conn, link));
+        free_unseen(list_entry(l, struct front_conn, link));
+    front_tls_free(f);
     struct front_ip *ip;
     for (size_t i = 0; (ip = map_next(&f->ips, &i));) {
         mem_free(ip->text);

@@ -16,6 +16,7 @@ struct front_listen {
     const void *front;           /* listener_info.front */
     unsigned max_ops;            /* credits of a connection: operations */
     uint64_t max_bytes;          /* and bytes in flight */
+    bool tls;                    /* encrypted, by the settings tls.* */
 };
 
 /* For broker_options.hooks. */
@@ -25,7 +26,8 @@ extern const struct shard_hooks front_hooks;
 struct front *front_new(struct broker *b);
 /* After broker_close(), which brings the last connections home. Takes NULL. */
 void front_free(struct front *f);
-/* Accepts from now on. Shard 0's thread. Errors as os_listen(); ERR_LIMIT: too many listeners. */
+/* Accepts from now on. Shard 0's thread. Errors as os_listen(); ERR_LIMIT: too many listeners; ERR_BAD_TLS:
+ * the certificate files cannot be used, which was logged. */
 int front_open(struct front *f, const struct front_listen *l);
 /* The address bound of the i-th listener, in the order they were opened; NULL: there are fewer. */
 const char *front_address(const struct front *f, unsigned i);

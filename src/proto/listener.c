@@ -83,6 +83,10 @@ static void on_accept(void *user, struct os_sock *sock)
     fc->listener = l;
     fc->conn.shard = s;
     fc->ip = ip_take(f, ip_of(peer));
+    if (l->tls) {
+        fc->tls = mem_zalloc(sizeof(*fc->tls));
+        fc->tls->context = tls_ref(front_tls_now(f));
+    }
     list_add_tail(&f->conns, &fc->link);
     b->open_conns++;
     if (s->index == 0)
@@ -117,9 +121,14 @@ int front_open(struct front *f, const struct front_listen *spec)
         return ERR_LIMIT;
     struct front_listener *l = &f->listeners[f->listener_count];
     assert(spec->max_ops > 0 && spec->max_ops <= INT32_MAX && spec->max_bytes > 0);
-    *l = (struct front_listener){
-        .front = f, .proto = spec->proto, .max_ops = spec->max_ops, .max_bytes = spec->max_bytes};
-    int err = os_listen(f->broker->loops[0], spec->address, 1024, on_accept, l, &l->socket);
+    *l = (struct front_listener){.front = f,
+                                 .proto = spec->proto,
+                                 .tls = spec->tls,
+                                 .max_ops = spec->max_ops,
+                                 .max_bytes = spec->max_bytes};
+    int err = spec->tls ? front_tls_load(f) : 0;
+    if (!err)
+        err = os_listen(f->broker->loops[0], spec->address, 1024, on_accept, l, &l->socket);
     if (err)
         return err;
     l->name = mem_strndup(spec->name, strlen(spec->name));
@@ -135,12 +144,14 @@ int front_open(struct front *f, const struct front_listen *spec)
                                      .front = spec->front};
     f->listener_count++;
     name_metrics(f, l);
-    say_info(l->name, "listening", "address=%s protocol=%s", l->info.bound, l->proto->name);
+    say_info(l->name, "listening", "address=%s protocol=%s tls=%s", l->info.bound, l->proto->name,
+             l->tls ? "yes" : "no");
     return 0;
 }
 
 void listener_close_all(struct front *f)
 {
+    front_tls_stop(f);
     for (unsigned i = 0; i < f->listener_count; i++) {
         struct front_listener *l = &f->listeners[i];
         if (l->socket)

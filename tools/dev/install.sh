@@ -10,7 +10,7 @@ packages_for() {
             libssl-dev libpcre2-dev libjansson-dev libinih-dev libcmocka-dev
         ;;
     test)
-        echo clang:clang libclang-rt-14-dev clang-format:clang-format kcat:kcat librdkafka-dev \
+        echo clang:clang libclang-rt-14-dev clang-format:clang-format kcat:kcat librdkafka-dev openssl:openssl \
             strace:strace javac:default-jdk-headless mvn:maven python3-venv \
             go:golang-go node:nodejs npm:npm
         ;;

@@ -68,7 +68,9 @@ static const char *listeners(struct arena *a, const struct config *cfg, bool pro
     for (unsigned i = 0; i < cfg->kafka_listen.count; i++) {
         const struct config_listener *l = &cfg->kafka_listen.items[i];
         text = arena_printf(a, "%s%s%s%s%s", text, i ? "," : "", l->name, protocols ? ":" : "://",
-                            protocols ? "PLAINTEXT" : l->address);
+                            !protocols ? l->address
+                            : l->tls   ? "SSL"
+                                       : "PLAINTEXT");
     }
     return text;
 }
