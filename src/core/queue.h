@@ -20,6 +20,13 @@ struct queue_info; /* core/space.h */
 
 /* ---- publish: a run of messages for queues of one shard ------------------------------------------------ */
 
+/* The core's: somebody who depends on batches that go to logs. appended() comes for each when it is in the
+ * journal (0) or never will be; durable() comes for each later, unless the first one failed. */
+struct batch_wait {
+    void (*appended)(struct batch_wait *w, int err);
+    void (*durable)(struct batch_wait *w, int err);
+};
+
 struct publish_item {
     struct message msg;    /* spans lie in the operation's chunks */
     uint32_t first, count; /* its queues: op_publish.queues[first .. first + count) */
@@ -42,7 +49,9 @@ struct op_publish {
     struct chunk **chunks; /* one reference each: they keep the items' bytes alive */
     size_t bytes;          /* of all messages, for credit */
     /* the core's */
-    struct store_wait wait;
+    uint64_t origin, origin_seq; /* of a move: the log it comes from, and its number there; 0: none */
+    struct batch_wait wait;
+    struct store_wait settled; /* a move that had come before */
     uint32_t pending;
     bool waits;
 };
@@ -197,5 +206,26 @@ struct op_purge {
     struct store_wait wait; /* the core's */
 };
 void op_purge_submit(struct op_purge *p);
+
+/* ---- for shard.c and broker.c ----------------------------------------------------------------------------
+ */
+
+#define QUEUE_COMMAND_LOGS (STORE_COMMAND_LOGS + STORE_LOG_SLOTS) /* the first of STORE_LOG_SLOTS */
+
+void queues_init(struct shard *s);
+void queues_fini(struct shard *s);
+/* Nothing is delivered any more; what waits is answered. */
+void queues_stop(struct shard *s);
+/* Phases of the turn: before the journal submit, and after durable appends were told. */
+void queues_seal(struct shard *s);
+void queues_dispatch(struct shard *s);
+/* store_events.advanced for a log of a queue: true if it was one. */
+bool queue_advanced(struct log *l);
+/* Command logs QUEUE_COMMAND_LOGS + slot: at the start, before queue_recover(); and their snapshots. */
+int queues_replay(struct shard *s, struct span command);
+int queues_restore(struct shard *s, struct span snapshot);
+void queues_snapshot(struct shard *s, unsigned slot, struct outq *out);
+/* After all queues are recovered: what nobody claimed is forgotten, messages may flow. */
+void queues_start(struct shard *s);
 
 #endif

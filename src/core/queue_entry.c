@@ -1,0 +1,153 @@
+/* Entries: messages of a queue in memory, and the gaps between them that are in the log only. */
+#include <assert.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "core/queue_impl.h"
+#include "core/shard.h"
+
+struct entry *entry_new(struct queue_level *l)
+{
+    struct queues *qs = l->queue->queues;
+    struct entry *e = qs->spare;
+    if (e)
+        qs->spare = e->batch_next;
+    else
+        e = mem_alloc(sizeof(*e));
+    *e = (struct entry){.level = l, .offset = ENTRY_NO_OFFSET};
+    list_init(&e->link);
+    return e;
+}
+
+static void forget_record(struct entry *e)
+{
+    if (!e->record)
+        return;
+    chunk_unref(e->chunk);
+    e->chunk = NULL;
+    e->record = NULL;
+    if (e->state == ENTRY_READY)
+        e->level->loaded--;
+}
+
+void entry_free(struct entry *e)
+{
+    struct queues *qs = e->level->queue->queues;
+    assert(!list_linked(&e->link));
+    forget_record(e);
+    level_read_forget(e->level, e);
+    e->batch_next = qs->spare;
+    qs->spare = e;
+}
+
+void entry_drop(struct entry *e)
+{
+    assert(!list_linked(&e->link) && !e->gap);
+    e->state = ENTRY_GONE;
+    if (e->batched) { /* its offset is not known yet */
+        chunk_unref(e->chunk);
+        e->chunk = NULL;
+        e->record = NULL;
+        return;
+    }
+    if (e->offset != ENTRY_NO_OFFSET)
+        level_ack(e->level, e->offset, e->offset);
+    entry_free(e);
+}
+
+void entry_unload(struct entry *e)
+{
+    if (e->offset != ENTRY_NO_OFFSET && !e->gap)
+        forget_record(e);
+}
+
+/* Nearly always the place is at the end (a new message) or at the front (one that comes back). */
+static void insert_sorted(struct queue_level *l, struct entry *e)
+{
+    struct list *after = l->ready.prev;
+    if (after == &l->ready || list_entry(after, struct entry, link)->pos < e->pos) {
+        list_add_tail(&l->ready, &e->link);
+        return;
+    }
+    struct list *before = l->ready.next;
+    while (list_entry(before, struct entry, link)->pos < e->pos)
+        before = before->next;
+    list_insert_before(before, &e->link);
+}
+
+void entry_make_ready(struct entry *e)
+{
+    struct queue_level *l = e->level;
+    struct queue *q = l->queue;
+    e->state = ENTRY_READY;
+    insert_sorted(l, e);
+    if (e->record)
+        l->loaded++;
+    q->ready++;
+    q->ready_bytes += e->len;
+}
+
+void entry_take(struct entry *e)
+{
+    struct queue *q = e->level->queue;
+    assert(e->state == ENTRY_READY && !e->gap && q->ready > 0);
+    list_del(&e->link);
+    if (e->record)
+        e->level->loaded--;
+    e->state = ENTRY_GONE;
+    q->ready--;
+    q->ready_bytes -= e->len < q->ready_bytes ? e->len : q->ready_bytes;
+}
+
+void entry_delay(struct entry *e, int64_t due_ms)
+{
+    struct queue *q = e->level->queue;
+    struct entry_delay *d = mem_alloc(sizeof(*d));
+    assert(!list_linked(&e->link));
+    *d = (struct entry_delay){.entry = e};
+    e->state = ENTRY_DELAYED;
+    entry_unload(e);
+    heap_push(&q->delayed, &d->node, (uint64_t)due_ms);
+}
+
+int entry_message(const struct entry *e, struct message *ret)
+{
+    int64_t queued;
+    assert(e->record);
+    return message_read(span_of(e->record, e->len), ret, &queued, NULL);
+}
+
+bool entry_visible(const struct entry *e)
+{
+    if (e->batched)
+        return false;
+    return e->offset == ENTRY_NO_OFFSET || e->offset < log_durable(e->level->log);
+}
+
+/* ---- acknowledgement -------------------------------------------------------------------------------------
+ */
+
+void level_ack(struct queue_level *l, uint64_t first, uint64_t last)
+{
+    struct queues *qs = l->queue->queues;
+    uint64_t low = l->acked.low;
+    if (l->queue->deleted)
+        return;
+    acked_add(&l->acked, first, last);
+    if (l->notes.count)
+        for (uint64_t o = first; o <= last; o++)
+            level_drop_note(l, o);
+    if (first > low) {
+        struct acked_range *r = l->unsaved_count ? &l->unsaved[l->unsaved_count - 1] : NULL;
+        if (r && r->last + 1 == first) {
+            r->last = last;
+        } else {
+            if (l->unsaved_count == l->unsaved_cap) {
+                l->unsaved_cap = l->unsaved_cap ? l->unsaved_cap * 2 : 4;
+                l->unsaved = mem_realloc(l->unsaved, l->unsaved_cap * sizeof(*l->unsaved));
+            }
+            l->unsaved[l->unsaved_count++] = (struct acked_range){first, last};
+        }
+    }
+    queues_persist_later(qs, l);
+}

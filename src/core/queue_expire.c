@@ -1,0 +1,117 @@
+/* Time: messages that expire, messages that are due, queues that nobody uses.
+ *
+ * As in RabbitMQ, a message expires when it is at the head; what is behind a longer-lived one waits for that.
+ * It is never delivered late. One timer per queue is set to the earliest of all. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "core/queue_impl.h"
+
+bool entry_expired(const struct queue *q, const struct entry *e)
+{
+    int64_t now = q->queues->shard->now_ms;
+    if (!e->expires_ms || e->expires_ms > now)
+        return false;
+    /* A TTL of 0 allows for delivery at once, and for nothing else. */
+    return !(e->fresh && !list_empty(&q->active));
+}
+
+static void come_due(struct queue *q)
+{
+    struct shard *s = q->queues->shard;
+    struct heap_node *n;
+    while ((n = heap_first(&q->delayed)) && n->key <= (uint64_t)s->now_ms) {
+        struct entry_delay *d = container_of(n, struct entry_delay, node);
+        struct entry *e = d->entry;
+        heap_remove(&q->delayed, n);
+        mem_free(d);
+        if (entry_expired(q, e))
+            queue_bury(e, DEATH_EXPIRED);
+        else
+            entry_make_ready(e);
+    }
+}
+
+/* Expired heads go even if nobody consumes; the first that stays is what the timer waits for. */
+static void expire_heads(struct queue *q)
+{
+    struct list *first;
+    for (unsigned n = 0; n < q->level_count; n++) {
+        struct queue_level *l = queue_level_at(q, n);
+        while (l && (first = list_first(&l->ready))) {
+            struct entry *e = list_entry(first, struct entry, link);
+            if (e->gap ? e->offset >= log_durable(l->log) : !entry_visible(e))
+                break;
+            if (e->gap) {
+                if (!level_load(l, e))
+                    break;
+                continue;
+            }
+            if (!entry_expired(q, e)) {
+                e->fresh = false;
+                break;
+            }
+            entry_take(e);
+            queue_bury(e, DEATH_EXPIRED);
+        }
+    }
+}
+
+static bool is_unused(const struct queue *q, uint64_t *ret_at_ns)
+{
+    int64_t ms = q->info->config.expires_ms;
+    if (ms < 0 || q->consumer_count > 0)
+        return false;
+    *ret_at_ns = q->used_ns + (uint64_t)ms * 1000000;
+    return true;
+}
+
+void queue_look_at_time(struct queue *q)
+{
+    struct shard *s = q->queues->shard;
+    uint64_t at;
+    come_due(q);
+    expire_heads(q);
+    if (is_unused(q, &at) && at <= s->now_ns && !q->deleted) {
+        q->used_ns = s->now_ns; /* asked once; again if it comes to nothing */
+        space_queue_expire(s, q->info->id);
+    }
+}
+
+static int64_t earliest_ms(const struct queue *q)
+{
+    struct heap_node *n = heap_first(&q->delayed);
+    int64_t at = n ? (int64_t)n->key : INT64_MAX;
+    for (unsigned i = 0; i < q->level_count; i++) {
+        const struct queue_level *l = queue_level_at(q, i);
+        struct list *first = l ? list_first(&l->ready) : NULL;
+        const struct entry *e = first ? list_entry(first, struct entry, link) : NULL;
+        if (e && !e->gap && e->expires_ms && e->expires_ms < at && entry_visible(e))
+            at = e->expires_ms;
+    }
+    return at;
+}
+
+static void fire(struct shard *s, struct shard_timer *t)
+{
+    (void)s;
+    queue_wake(container_of(t, struct queue, timer));
+}
+
+void queue_set_timer(struct queue *q)
+{
+    struct shard *s = q->queues->shard;
+    int64_t ms = earliest_ms(q);
+    uint64_t at = UINT64_MAX, unused;
+    if (ms != INT64_MAX)
+        at = s->now_ns + (ms > s->now_ms ? (uint64_t)(ms - s->now_ms) : 0) * 1000000;
+    if (is_unused(q, &unused) && unused < at)
+        at = unused;
+    if (at == UINT64_MAX) {
+        shard_timer_cancel(s, &q->timer);
+        return;
+    }
+    if (at <= s->now_ns) /* not in this turn */
+        at = s->now_ns + 1;
+    q->timer.fire = fire;
+    shard_timer_set(s, &q->timer, at);
+}

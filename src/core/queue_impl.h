@@ -1,0 +1,293 @@
+/* Queues from the inside, shared by the sources of queues only. */
+#ifndef COLOBUS_CORE_QUEUE_IMPL_H
+#define COLOBUS_CORE_QUEUE_IMPL_H
+
+#include "core/acked.h"
+#include "core/queue.h"
+#include "core/space.h"
+
+enum {
+    QUEUE_MAGIC = 0x51554555,
+    QUEUE_LEVEL_MAGIC = 0x514c4556,
+    QUEUE_LOADED_MAX =
+        2048, /* messages of a level in memory; more are read from the log when it is their turn */
+    QUEUE_BATCH_SMALL = 4 << 10,  /* the first batch of a turn */
+    QUEUE_BATCH_BYTES = 64 << 10, /* and further ones */
+    QUEUE_READ_BYTES = 64 << 10,
+    QUEUE_TURN_MAX = 1024, /* deliveries of a queue before others have their turn */
+    QUEUE_RUN_MAX = 256,   /* deliveries in one run */
+    QUEUE_MOVE_RETRY_MS = 500,
+    QUEUE_PERSIST_MS = 20, /* acknowledgements alone are written so much later at the most */
+};
+
+/* ---- entries --------------------------------------------------------------------------------------------
+ */
+
+#define ENTRY_NO_OFFSET UINT64_MAX
+
+enum entry_state {
+    ENTRY_READY,   /* in level->ready */
+    ENTRY_LEASED,  /* in a consumer's leases */
+    ENTRY_DELAYED, /* in queue->delayed: not before due_ms */
+    ENTRY_MOVING,  /* on its way out, in a move */
+    ENTRY_GONE,    /* settled before its batch was appended: is acknowledged then */
+};
+
+/* A message of a queue, or a gap: a run of messages that are in the log only. Invariants:
+ * (1) in exactly one place, which `state` names. (2) Entries of level->ready are sorted by pos; a gap takes
+ * as many positions as it has offsets. (3) record is NULL unless chunk is not (one reference). (4) A message
+ * without an offset is transient, or its batch is not appended yet (`batch`), and then it is loaded. */
+struct entry {
+    struct list link; /* in level->ready */
+    struct queue_level *level;
+    uint64_t pos;
+    uint64_t offset; /* in the log; ENTRY_NO_OFFSET. A gap: its first */
+    struct chunk *chunk;
+    const uint8_t *record;
+    uint32_t len;
+    uint32_t count;           /* times it was delivered and came back */
+    uint32_t retries;         /* times it was rejected and delayed */
+    int64_t expires_ms;       /* 0: never. A gap: the offset after its last */
+    struct entry *batch_next; /* in its batch, until that is appended */
+    uint8_t state;
+    bool gap, batched, redelivered, fresh;
+    uint8_t reason; /* ENTRY_MOVING: enum death_reason */
+};
+
+static inline uint64_t gap_end(const struct entry *e)
+{
+    return (uint64_t)e->expires_ms;
+}
+
+/* What a delayed or retried message costs beside its entry. */
+struct entry_delay {
+    struct heap_node node; /* by due_ms, in queue->delayed */
+    struct entry *entry;
+};
+
+/* What has to survive a restart about one message that waits, beside that it waits. */
+struct entry_note {
+    uint64_t offset;
+    uint32_t count, retries;
+    int64_t due_ms;
+    uint64_t move;  /* number of the move that it is in; 0: none */
+    uint8_t reason; /* of the move: enum death_reason */
+};
+
+/* Moves that have come to a level from one log: those up to `seq`. */
+struct level_source {
+    uint64_t origin, seq;
+    bool stale; /* to be written */
+};
+
+/* ---- levels: one log and its deliveries -----------------------------------------------------------------
+ */
+
+/* A batch being filled, or on its way to being durable. */
+struct queue_batch {
+    struct queue_level *level; /* NULL: the queue is gone */
+    struct chunk *chunk;
+    size_t len;
+    uint32_t count;
+    struct entry *first, *last;
+    struct batch_wait **waits; /* who hears of it */
+    uint32_t wait_count, wait_cap;
+    struct store_wait durable;
+    struct space_wait stall;
+    struct queues *queues;
+    bool appended;
+};
+
+struct queue_level {
+    uint32_t magic; /* log_user() of its log */
+    uint8_t number; /* priority */
+    struct queue *queue;
+    struct log *log; /* NULL: transient, or nothing persistent has come yet */
+    struct list ready;
+    uint64_t next_pos;
+    uint32_t loaded; /* entries of `ready` with a record */
+    struct acked acked;
+    struct queue_batch *batch; /* being filled */
+    struct list batch_link;    /* in queues->batches */
+    struct list persist_link;  /* in queues->persist: acknowledgements to be written */
+    struct acked_range {
+        uint64_t first, last;
+    } * unsaved; /* acknowledged above the mark, not written yet */
+    uint32_t unsaved_count, unsaved_cap;
+    struct map notes; /* offset + 1 -> struct entry_note */
+    uint64_t *stale;  /* offsets of notes to be written */
+    uint32_t stale_count, stale_cap;
+    struct map sources;      /* log id + 1 of where moves came from -> struct level_source */
+    struct level_read *read; /* the read on its way */
+    uint64_t move_seq;       /* of the last move begun from here */
+    uint64_t recovered;      /* offsets below were there before this start */
+};
+
+/* At the start: what the command log says of a log, until its queue is recovered. */
+struct queue_fold {
+    uint64_t log_id;
+    struct queue_level level; /* acked, notes, sources and move_seq only */
+};
+
+/* ---- consumers -------------------------------------------------------------------------------------------
+ */
+
+struct consumer {
+    struct queue *queue; /* NULL: gone, only the shell is left for who still names it */
+    struct list link;    /* in queue->consumers, in the order of subscription */
+    struct list active;  /* in queue->active while it can take something */
+    struct handle handle;
+    struct shard *home;
+    struct handle conn;
+    uint64_t user;
+    void (*deliver)(struct conn *c, struct op *run);
+    bool no_ack, exclusive, limited, get, cancelled, told_available;
+    int32_t priority;
+    uint32_t prefetch, credit;
+    size_t window, in_flight;
+    struct entry **leases; /* ring: lease n at n & (cap - 1); NULL: settled */
+    uint32_t lease_cap;
+    uint64_t lease_first, lease_next; /* the oldest that may be open; the next number */
+    uint32_t unacked;
+    struct delivery_run *run; /* being filled */
+    struct list run_link;     /* in the dispatch's list of those with a run */
+};
+
+/* ---- queues ----------------------------------------------------------------------------------------------
+ */
+
+/* Invariants: (1) ready = messages in ready lists, gaps counted in full, less what of them is acknowledged;
+ * unacked = leased. (2) `active` holds exactly the consumers that may take a message now. (3) What leaves by
+ * settlement, expiry, limit or purge is acknowledged exactly once (entry_drop()). */
+struct queue {
+    uint32_t magic;
+    bool deleted, had_consumer;
+    uint8_t level_count; /* max_priority + 1 */
+    struct queue_info *info;
+    struct queues *queues;
+    struct queue_level **more; /* levels 1.., made when used; NULL without priorities */
+    struct queue_level level;  /* level 0 */
+    struct list run_link;      /* in queues->runnable */
+    struct list consumers, active;
+    uint32_t consumer_count, limited_count;
+    struct consumer *single; /* the active one, if only one may be */
+    uint64_t ready, unacked, moving, ready_bytes;
+    struct list moves, moving_list; /* struct entry: ENTRY_MOVING, not begun yet, and begun */
+    uint64_t moves_retry_ns;
+    struct list gets;    /* struct get_wait: for what is being read */
+    struct heap delayed; /* struct entry_delay */
+    struct shard_timer timer;
+    uint64_t used_ns;         /* last use, for expires */
+    struct exchange *forward; /* the delay queue of this exchange: what is ready is routed on */
+    uint32_t refs;            /* reads and batches in flight; freed at zero */
+};
+
+/* All queues of a shard. */
+struct queues {
+    struct shard *shard;
+    struct map by_id;
+    struct list runnable;                         /* queues to be looked at in this turn's dispatch */
+    struct list batches;                          /* levels with a batch to be sealed */
+    struct list persist;                          /* levels with acknowledgements to be written */
+    struct store_wait *barriers, **barriers_tail; /* wait for what is to be persisted */
+    struct handle_table consumers;
+    struct chunk_pool small_pool, large_pool;
+    struct chunk *transient; /* being filled with records of transient messages; one reference */
+    struct entry *spare;
+    struct shard_timer persist_timer;
+    bool persist_now;
+    uint64_t bytes;   /* of records in memory */
+    struct map folds; /* at start: log id -> what its command log says */
+    uint64_t dice;
+    struct route route;
+};
+
+/* queue_table.c */
+struct queue *queue_by_id(const struct queues *qs, uint64_t id);
+struct queue_level *queue_level_of(struct queue *q, unsigned priority, bool make);
+/* From the highest priority down; NULL: it has not been used. */
+struct queue_level *queue_level_at(const struct queue *q, unsigned number);
+void queue_wake(struct queue *q); /* look at it in this turn's dispatch, or the next's */
+void queue_unref(struct queue *q);
+
+/* queue_entry.c */
+struct entry *entry_new(struct queue_level *l);
+/* It is out of every list: acknowledges it if it is in the log, and frees it. */
+void entry_drop(struct entry *e);
+void entry_free(struct entry *e);
+void entry_unload(struct entry *e); /* its record can be read again */
+/* Into level->ready at its position. */
+void entry_make_ready(struct entry *e);
+void entry_take(struct entry *e); /* out of level->ready */
+/* Not before due_ms. */
+void entry_delay(struct entry *e, int64_t due_ms);
+int entry_message(const struct entry *e, struct message *ret);
+bool entry_visible(const struct entry *e);
+/* Offsets [first, last] need not be kept: they are written as acknowledged this turn or soon. */
+void level_ack(struct queue_level *l, uint64_t first, uint64_t last);
+struct entry_note *level_note(struct queue_level *l, uint64_t offset, bool make);
+
+/* queue_publish.c */
+/* Adds a message to the end of a queue. `w` (may be NULL) waits for the batch, if there is one: returns 1
+ * then, 0 if nothing is to be waited for; ERR_REFUSED, ERR_NO_MEMORY, ERR_STOPPING. */
+int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w);
+/* queue_dispatch.c */
+/* The first entry that could be delivered now, loaded; NULL: there is none, or it is being read. */
+struct entry *queue_front(struct queue *q);
+void queue_send_run(struct consumer *c);
+struct delivery *queue_hand_out(struct consumer *c, struct entry *e, struct delivery *d);
+
+/* queue_consumer.c */
+void consumer_update(struct consumer *c); /* joins or leaves queue->active */
+void consumer_tell(struct consumer *c, enum consumer_event event);
+void queue_cancel_all(struct queue *q);
+void consumer_forget(struct consumer *c); /* with its leases: the queue goes */
+
+/* queue_settle.c */
+void queue_requeue(struct entry *e, bool counts);
+void queue_reject(struct entry *e);
+void queue_retry_gets(struct queue *q);
+
+/* queue_load.c */
+bool queue_is_reading(const struct queue *q);
+/* Begins to read what `e` (a gap, or a message without its record) stands for. True: it is loaded already. */
+bool level_load(struct queue_level *l, struct entry *e);
+/* The entry is no more: a read on its way for it is in vain. */
+void level_read_forget(struct queue_level *l, const struct entry *e);
+
+/* queue_expire.c */
+bool entry_expired(const struct queue *q, const struct entry *e);
+/* What is due or expired moves on; sets the timer for what comes next. */
+void queue_look_at_time(struct queue *q);
+void queue_set_timer(struct queue *q);
+
+/* queue_limit.c */
+/* ERR_REFUSED, or 0: one more of so many bytes may come in. */
+int queue_admit(struct queue *q, const struct message *m);
+/* Drops what is over the limits from the head, as far as it is loaded and visible. */
+void queue_trim(struct queue *q);
+
+/* queue_move.c */
+/* The message leaves the queue: dead-lettered if the queue says so, else dropped. It is in no list. */
+void queue_bury(struct entry *e, enum death_reason reason);
+/* A message that was refused: dead-lettered without having been in the queue. */
+void queue_bury_unborn(struct queue *q, const struct message *m);
+void queue_begin_moves(struct queue *q);
+/* Of a delay queue: its time has come. */
+void queue_forward(struct entry *e);
+
+/* queue_log.c */
+void queues_persist(struct shard *s);
+void queues_persist_later(struct queues *qs, struct queue_level *l);
+/* done() when everything acknowledged so far is durable. */
+void queues_barrier(struct shard *s, struct store_wait *w);
+void level_touch_note(struct queue_level *l, struct entry_note *n); /* it has changed: to be written */
+void level_drop_note(struct queue_level *l, uint64_t offset);
+void level_came_from(struct queue_level *l, uint64_t origin, uint64_t seq);
+void queue_fold_take(struct queue_level *l); /* at recovery: what the command log says of it */
+
+void queues_folds_fini(struct queues *qs);
+void level_memory_fini(
+    struct queue_level *l); /* queue_table.c: acked, notes, sources and what is to be written */
+
+#endif

@@ -1,0 +1,436 @@
+/* Messages come into queues: transient ones into memory, others into their level's batch, which goes to the
+ * log once in a turn. */
+#include <assert.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "core/broker.h"
+#include "core/op_impl.h"
+#include "core/queue_impl.h"
+#include "store/batch.h"
+
+/* ---- the operation ---------------------------------------------------------------------------------------
+ */
+
+static void *grow(void *array, uint32_t *cap, size_t size)
+{
+    *cap = *cap ? *cap * 2 : 8;
+    return mem_realloc(array, *cap * size);
+}
+
+struct publish_item *op_publish_add(struct op_publish *p)
+{
+    if (p->count == p->cap)
+        p->items = grow(p->items, &p->cap, sizeof(*p->items));
+    struct publish_item *it = &p->items[p->count++];
+    *it = (struct publish_item){.first = p->queue_count};
+    return it;
+}
+
+void op_publish_add_queue(struct op_publish *p, uint64_t queue_id)
+{
+    if (p->queue_count == p->queue_cap)
+        p->queues = grow(p->queues, &p->queue_cap, sizeof(*p->queues));
+    p->queues[p->queue_count++] = queue_id;
+    p->items[p->count - 1].count++;
+}
+
+void op_publish_keep(struct op_publish *p, struct chunk *c)
+{
+    if (p->chunk_count && p->chunks[p->chunk_count - 1] == c)
+        return;
+    if (p->chunk_count == p->chunk_cap)
+        p->chunks = grow(p->chunks, &p->chunk_cap, sizeof(struct chunk *));
+    p->chunks[p->chunk_count++] = chunk_ref(c);
+}
+
+void op_publish_free(struct op_publish *p)
+{
+    if (!p)
+        return;
+    for (uint32_t i = 0; i < p->chunk_count; i++)
+        chunk_unref(p->chunks[i]);
+    mem_free(p->chunks);
+    mem_free(p->items);
+    mem_free(p->queues);
+    op_free(p);
+}
+
+static void release(struct op_publish *p)
+{
+    assert(p->pending > 0);
+    if (--p->pending == 0)
+        op_return(op_owner(&p->op, p->shard), &p->op);
+}
+
+static void fail_items(struct op_publish *p, int err)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->items[i].msg.flags & MESSAGE_PERSISTENT)
+            p->items[i].err = err;
+}
+
+static void op_appended(struct batch_wait *w, int err)
+{
+    struct op_publish *p = container_of(w, struct op_publish, wait);
+    if (err) {
+        fail_items(p, err);
+        release(p);
+        return;
+    }
+    struct shard *s = op_owner(&p->op, p->shard);
+    struct queue *q = p->origin ? queue_by_id(s->queues, p->queues[0]) : NULL;
+    if (q)
+        level_came_from(&q->level, p->origin, p->origin_seq);
+}
+
+static void op_durable(struct batch_wait *w, int err)
+{
+    struct op_publish *p = container_of(w, struct op_publish, wait);
+    if (err)
+        fail_items(p, err);
+    release(p);
+}
+
+static void publish_one(struct queues *qs, struct op_publish *p, struct publish_item *it)
+{
+    for (uint32_t i = it->first; i < it->first + it->count; i++) {
+        struct queue *q = queue_by_id(qs, p->queues[i]);
+        int r = q ? queue_enqueue(q, &it->msg, &p->wait) : 0;
+        if (r < 0)
+            it->err = r;
+        else
+            p->pending += (uint32_t)r;
+    }
+}
+
+static void came_before(struct store_wait *w, int err)
+{
+    struct op_publish *p = container_of(w, struct op_publish, settled);
+    if (err)
+        fail_items(p, err);
+    release(p);
+}
+
+/* A move (of one message to one queue) that was cut off by a crash, perhaps, comes again: once is enough. */
+static bool is_repeated(struct shard *s, struct op_publish *p)
+{
+    struct queue *q = p->origin ? queue_by_id(s->queues, p->queues[0]) : NULL;
+    struct level_source *src = q ? map_get_u64(&q->level.sources, p->origin + 1) : NULL;
+    if (!src || p->origin_seq > src->seq)
+        return false;
+    p->pending++;
+    p->settled.done = came_before;
+    store_wait(s->store, &p->settled);
+    shard_appended(s);
+    return true;
+}
+
+static void start(struct shard *s, struct msg *m)
+{
+    struct op_publish *p = container_of(m, struct op_publish, op.msg);
+    p->wait = (struct batch_wait){op_appended, op_durable};
+    p->pending = 1;
+    if (s->saving)
+        p->op.err = ERR_STOPPING;
+    else if (!is_repeated(s, p))
+        for (uint32_t i = 0; i < p->count; i++)
+            publish_one(s->queues, p, &p->items[i]);
+    release(p);
+}
+
+void op_publish_submit(struct op_publish *p)
+{
+    op_send(&p->op, op_owner(&p->op, p->shard), start);
+}
+
+/* ---- batches ---------------------------------------------------------------------------------------------
+ */
+
+static void batch_free(struct queue_batch *b)
+{
+    chunk_unref(b->chunk);
+    mem_free(b->waits);
+    queue_unref(b->level->queue);
+    mem_free(b);
+}
+
+static void batch_durable(struct store_wait *w, int err)
+{
+    struct queue_batch *b = container_of(w, struct queue_batch, durable);
+    for (uint32_t i = 0; i < b->wait_count; i++)
+        if (b->waits[i]->durable)
+            b->waits[i]->durable(b->waits[i], err);
+    batch_free(b);
+}
+
+/* It cannot be stored: its messages were never there. */
+static void batch_failed(struct queue_batch *b, int err)
+{
+    for (struct entry *e = b->first, *next; e; e = next) {
+        next = e->batch_next;
+        e->batched = false;
+        if (e->state == ENTRY_READY)
+            entry_take(e);
+        if (e->state != ENTRY_DELAYED)
+            entry_free(e);
+    }
+    for (uint32_t i = 0; i < b->wait_count; i++)
+        b->waits[i]->appended(b->waits[i], err);
+    batch_free(b);
+}
+
+/* A message that many are before is read from the log when it is its turn. */
+static void page_out(struct queue_level *l, struct entry *e)
+{
+    struct list *p = e->link.prev;
+    struct entry *prev = p == &l->ready ? NULL : list_entry(p, struct entry, link);
+    if (p == &l->ready) /* the head is known, for its time may come */
+        return;
+    if (prev && prev->gap && gap_end(prev) == e->offset &&
+        prev->pos + (gap_end(prev) - prev->offset) == e->pos) {
+        prev->expires_ms++;
+        list_del(&e->link);
+        entry_free(e);
+        return;
+    }
+    entry_unload(e);
+    e->gap = true;
+    e->expires_ms = (int64_t)e->offset + 1;
+}
+
+static void give_offsets(struct queue_batch *b, uint64_t base)
+{
+    struct queue_level *l = b->level;
+    for (struct entry *e = b->first, *next; e; e = next, base++) {
+        next = e->batch_next;
+        e->batch_next = NULL;
+        e->batched = false;
+        e->offset = base;
+        if (e->state == ENTRY_GONE) {
+            level_ack(l, base, base);
+            entry_free(e);
+        } else if (e->state == ENTRY_DELAYED) {
+            entry_unload(e);
+        } else if (e->state == ENTRY_READY && l->loaded > QUEUE_LOADED_MAX) {
+            page_out(l, e);
+        }
+    }
+}
+
+static int batch_append(struct queue_batch *b)
+{
+    struct queue_level *l = b->level;
+    struct shard *s = b->queues->shard;
+    uint64_t base;
+    if (l->queue->deleted) { /* nobody will miss it */
+        for (struct entry *e = b->first, *next; e; e = next) {
+            next = e->batch_next;
+            entry_free(e);
+        }
+        store_wait(s->store, &b->durable);
+    } else {
+        int err = s->saving ? ERR_STOPPING : log_append(l->log, span_of(b->chunk->data, b->len), &base, NULL);
+        if (err)
+            return err;
+        give_offsets(b, base);
+        log_wait(l->log, &b->durable);
+    }
+    for (uint32_t i = 0; i < b->wait_count; i++)
+        b->waits[i]->appended(b->waits[i], 0);
+    shard_appended(s);
+    return 0;
+}
+
+static int batch_retry(struct shard *s, struct space_wait *w, int err)
+{
+    struct queue_batch *b = container_of(w, struct queue_batch, stall);
+    (void)s;
+    if (!err)
+        err = batch_append(b);
+    if (err && err != ERR_AGAIN)
+        batch_failed(b, err);
+    return err;
+}
+
+static void batch_seal_header(struct queue_batch *b, int64_t now_ms)
+{
+    uint8_t *h = b->chunk->data;
+    memset(h, 0, BATCH_HEADER_BYTES);
+    batch_set_magic(h, BATCH_MAGIC);
+    batch_set_last_offset_delta(h, (int32_t)b->count - 1);
+    batch_set_base_timestamp(h, now_ms);
+    batch_set_max_timestamp(h, now_ms);
+    batch_set_producer_id(h, -1);
+    batch_set_producer_epoch(h, -1);
+    batch_set_base_sequence(h, -1);
+    batch_set_record_count(h, (int32_t)b->count);
+    batch_seal(h, b->len);
+}
+
+static void seal(struct queue_level *l)
+{
+    struct queue_batch *b = l->batch;
+    struct shard *s = b->queues->shard;
+    l->batch = NULL;
+    list_del(&l->batch_link);
+    batch_seal_header(b, s->now_ms);
+    int err = shard_is_stalled(s) ? ERR_AGAIN : batch_append(b);
+    if (err == ERR_AGAIN)
+        shard_wait_for_space(s, &b->stall);
+    else if (err)
+        batch_failed(b, err);
+}
+
+void queues_seal(struct shard *s)
+{
+    struct queues *qs = s->queues;
+    qs->persist_now |= !list_empty(&qs->batches); /* there is a group anyway */
+    while (!list_empty(&qs->batches))
+        seal(list_entry(list_first(&qs->batches), struct queue_level, batch_link));
+    queues_persist(s);
+}
+
+static struct queue_batch *batch_new(struct queue_level *l, size_t len, bool large)
+{
+    struct queues *qs = l->queue->queues;
+    struct chunk_pool *pool = large ? &qs->large_pool : &qs->small_pool;
+    size_t need = BATCH_HEADER_BYTES + len;
+    struct chunk *c = chunk_new(pool, need > pool->chunk_bytes ? need : pool->chunk_bytes);
+    if (!c)
+        return NULL;
+    struct queue_batch *b = mem_zalloc(sizeof(*b));
+    b->level = l;
+    b->queues = qs;
+    b->chunk = c;
+    b->len = BATCH_HEADER_BYTES;
+    b->durable.done = batch_durable;
+    b->stall.retry = batch_retry;
+    list_init(&b->stall.link);
+    l->queue->refs++;
+    l->batch = b;
+    list_add_tail(&qs->batches, &l->batch_link);
+    return b;
+}
+
+/* Room for a record at the end of the level's batch, or of a new one. */
+static struct queue_batch *batch_room(struct queue_level *l, size_t len)
+{
+    struct queue_batch *b = l->batch;
+    if (b && b->chunk->cap - b->len >= len)
+        return b;
+    if (!b)
+        return batch_new(l, len, len > QUEUE_BATCH_SMALL / 2);
+    seal(l);
+    return batch_new(l, len, true);
+}
+
+/* 1: the wait has joined a batch that it was not in. */
+static int batch_wait_join(struct queue_batch *b, struct batch_wait *w)
+{
+    if (!w || (b->wait_count && b->waits[b->wait_count - 1] == w))
+        return 0;
+    if (b->wait_count == b->wait_cap)
+        b->waits = grow(b->waits, &b->wait_cap, sizeof(struct batch_wait *));
+    b->waits[b->wait_count++] = w;
+    return 1;
+}
+
+static void batch_link(struct queue_batch *b, struct entry *e)
+{
+    if (b->last)
+        b->last->batch_next = e;
+    else
+        b->first = e;
+    b->last = e;
+    b->count++;
+    e->batched = true;
+}
+
+/* ---- a message -------------------------------------------------------------------------------------------
+ */
+
+/* Room for a record of a transient message, in a chunk that it shares with others of the shard. */
+static uint8_t *transient_room(struct queues *qs, size_t len, struct chunk **ret_chunk)
+{
+    struct chunk *c = qs->transient;
+    if (!c || c->cap - c->used < len) {
+        struct chunk_pool *pool = &qs->large_pool;
+        c = chunk_new(pool, len > pool->chunk_bytes ? len : pool->chunk_bytes);
+        if (!c)
+            return NULL;
+        if (len <= pool->chunk_bytes / 4) {
+            chunk_unref(qs->transient);
+            qs->transient = chunk_ref(c);
+        }
+    } else {
+        chunk_ref(c);
+    }
+    uint8_t *at = c->data + c->used;
+    c->used += (uint32_t)len;
+    *ret_chunk = c;
+    return at;
+}
+
+static void set_expiry(const struct queue *q, struct message *m, int64_t now_ms)
+{
+    int64_t ttl = q->info->config.ttl_ms;
+    if (m->ttl_ms >= 0 && (ttl < 0 || m->ttl_ms < ttl))
+        ttl = m->ttl_ms;
+    m->expires_ms = ttl >= 0 ? now_ms + ttl : 0;
+}
+
+static int store(struct queue_level *l, struct entry *e, const struct message *m, struct batch_wait *w)
+{
+    struct queues *qs = l->queue->queues;
+    int64_t now = qs->shard->now_ms;
+    size_t len = message_record_bytes(m);
+    int joined = 0;
+    uint8_t *at;
+    if (l->log && m->flags & MESSAGE_PERSISTENT) {
+        struct queue_batch *b = batch_room(l, len);
+        if (!b)
+            return ERR_NO_MEMORY;
+        at = b->chunk->data + b->len;
+        b->len += len;
+        e->chunk = chunk_ref(b->chunk);
+        batch_link(b, e);
+        joined = batch_wait_join(b, w);
+    } else {
+        at = transient_room(qs, len, &e->chunk);
+        if (!at)
+            return ERR_NO_MEMORY;
+    }
+    message_write(at, m, now);
+    e->record = at;
+    e->len = (uint32_t)len;
+    return joined;
+}
+
+int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w)
+{
+    struct message copy = *m;
+    struct queues *qs = q->queues;
+    int err = queue_admit(q, m);
+    if (err)
+        return err;
+    struct queue_level *l = queue_level_of(q, m->priority, m->flags & MESSAGE_PERSISTENT);
+    set_expiry(q, &copy, qs->shard->now_ms);
+    if (!q->forward)
+        copy.due_ms = 0;
+    struct entry *e = entry_new(l);
+    int joined = store(l, e, &copy, w);
+    if (joined < 0) {
+        entry_free(e);
+        return joined;
+    }
+    e->pos = l->next_pos++;
+    e->expires_ms = copy.expires_ms;
+    e->fresh = true;
+    if (copy.due_ms > qs->shard->now_ms)
+        entry_delay(e, copy.due_ms);
+    else
+        entry_make_ready(e);
+    queue_wake(q);
+    return joined;
+}
