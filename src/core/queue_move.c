@@ -167,7 +167,7 @@ static bool is_refused(const struct message *msg, const struct queue_info *targe
 }
 
 /* To all queues of the route. Where it was announced before, every target is asked whether it knows it. */
-static void send(struct move *m, const struct message *before, const struct message *msg, bool dies,
+static void send_all(struct move *m, const struct message *before, const struct message *msg, bool dies,
                  struct dest **dests, uint32_t count)
 {
     struct queues *qs = m->queue->queues;
@@ -259,7 +259,7 @@ static void begin(struct queue *q, struct entry *e, const struct message *before
         route_message(&qs->route, &q->info->space->route_space, x, &after, q->forward != NULL, &qs->dice);
     /* A target that refuses may route again. */
     struct dest **dests = arena_copy(&a, qs->route.dests, qs->route.count * sizeof(struct dest *));
-    send(m, before, &after, !q->forward, dests, qs->route.count);
+    send_all(m, before, &after, !q->forward, dests, qs->route.count);
     arena_fini(&a);
     release(m);
 }
