@@ -18,3 +18,8 @@ uint64_t hash_u64(uint64_t v)
 {
     return XXH3_64bits_withSeed(&v, sizeof(v), seed_value);
 }
+
+uint64_t hash_stable(struct span s)
+{
+    return XXH3_64bits(s.ptr, s.len);
+}

@@ -9,4 +9,7 @@ void hash_seed(uint64_t seed);
 uint64_t hash_bytes(struct span s);
 uint64_t hash_u64(uint64_t v);
 
+/* The same in every process, for what must outlive a restart. Peers can choose bytes that collide. */
+uint64_t hash_stable(struct span s);
+
 #endif

@@ -17,12 +17,16 @@ enum exchange_type {
     EXCHANGE_FANOUT,
     EXCHANGE_TOPIC,
     EXCHANGE_HEADERS,
-    EXCHANGE_DELAYED, /* x-delayed-message: routes as `x-delayed-type` says, after x-delay ms */
-    EXCHANGE_HASH,    /* x-consistent-hash */
-    EXCHANGE_RANDOM,  /* x-random */
+    EXCHANGE_DELAYED,      /* x-delayed-message: routes as `x-delayed-type` says, after x-delay ms */
+    EXCHANGE_HASH,         /* x-consistent-hash */
+    EXCHANGE_RANDOM,       /* x-random */
+    EXCHANGE_LOCAL_RANDOM, /* x-local-random: the same, there is one node */
+    EXCHANGE_MODULUS_HASH, /* x-modulus-hash: as x-consistent-hash by the key, all weights 1 */
 };
-/* By name: "direct", ..., "x-consistent-hash"; also "x-local-random", "x-modulus-hash". -1: unknown. */
+/* By name: "direct", ..., "x-modulus-hash". -1: unknown. Not "", nobody can declare another default exchange.
+ */
 int exchange_type_of(struct span name);
+/* EXCHANGE_DEFAULT is "direct". */
 const char *exchange_type_name(enum exchange_type t);
 
 /* Where a binding leads. Embedded in what owns it: struct exchange, and queues and topics of the core. */
@@ -38,7 +42,7 @@ struct binding {
     struct list by_source, by_dest; /* in exchange->bindings and dest->bindings */
     struct exchange *source;
     struct dest *dest;
-    struct span key, args; /* owned */
+    struct span key, args; /* owned; args sorted by name (fields_sort()) */
     bool durable;
     void *index; /* the matcher's */
 };
@@ -52,7 +56,7 @@ struct exchange {
     struct span alternate; /* name of the alternate exchange, from args or a policy; owned; null: none */
     struct list bindings;  /* struct binding, from here */
     size_t binding_count;
-    void *matcher;
+    void *matcher; /* struct matcher, exchange_impl.h */
     uint64_t seen; /* by route(): cycles end */
     uint64_t id;   /* of its delay queue, if it is EXCHANGE_DELAYED; the namespace's */
     void *user;    /* struct vspace */
@@ -64,6 +68,9 @@ int exchange_new(struct span name, enum exchange_type type, struct span args, st
                  const char **ret_reason, struct exchange **ret_exchange);
 /* Drops its bindings, those from it and those that lead to it. */
 void exchange_free(struct exchange *x);
+
+/* Another alternate exchange (a policy); null: none. Copies. exchange_new() sets the one of the arguments. */
+void exchange_set_alternate(struct exchange *x, struct span name);
 
 /* Checks what a binding's type wants of key and args (x-match, weight). ERR_ARGUMENT with *ret_reason. */
 int exchange_check_binding(const struct exchange *x, struct span key, struct span args, struct arena *a,
@@ -90,9 +97,16 @@ struct route {
     struct exchange *delayed; /* it came by an EXCHANGE_DELAYED, and asks for a delay: it goes there first,
                                  and `dests` holds only what other ways led to */
     int64_t delay_ms;
+    struct exchange **delays; /* all such exchanges, `delayed` the first: it may have come by several */
+    uint32_t delay_count, delay_cap;
+    bool cacheable;          /* out: what was found depends on the exchange and m->key alone */
+    uint64_t stamp;          /* dest->seen of what is in it */
+    struct route_work *work; /* scratch */
 };
 void route_init(struct route *r);
 void route_fini(struct route *r);
+/* Nothing is in it any more. Before each message whose destinations are not to be added to those before. */
+void route_reset(struct route *r);
 
 /* Names are looked up through these; both may answer NULL. */
 struct route_space {
@@ -103,11 +117,14 @@ struct route_space {
 
 /* Adds to `r` what a publish of `m` to `x` with m->key and the format's further keys goes to; alternate
  * exchanges are followed where an exchange finds nothing. `skip_delay`: its time has come. Cycles end;
- * nothing is counted twice. Random choices are drawn from `dice`, a state that the caller keeps per shard. */
+ * nothing is counted twice. Keys of more than 255 bytes are skipped. Random choices are drawn from `dice`, a
+ * state that the caller keeps per shard. */
 void route_message(struct route *r, const struct route_space *sp, struct exchange *x, const struct message *m,
                    bool skip_delay, uint64_t *dice);
-/* The result depends on exchange and key alone (no headers, no chance, no delay, no further keys), so that it
- * may be cached by them as long as the tables do not change. */
+/* The result depends on exchange and key alone (no headers, no chance, no delay), so that it may be cached by
+ * them as long as the tables do not change, for messages without further keys. True of simple ones only:
+ * those with an alternate exchange or bindings to exchanges are false here, and route->cacheable says it
+ * after the fact. */
 bool route_is_cacheable(const struct exchange *x);
 
 #endif

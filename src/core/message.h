@@ -6,6 +6,8 @@
 #include "base/arena.h"
 #include "base/span.h"
 
+struct field; /* core/fields.h */
+
 enum message_flags {
     MESSAGE_PERSISTENT = 1, /* to be on the disk before anyone sees it, if its queue is durable */
 };
@@ -49,6 +51,9 @@ struct message_format {
     bool (*cycles)(const struct message *m, struct span queue);
     /* Further keys it was published with, beside `key`: calls fn for each (AMQP's CC). NULL: none. */
     void (*more_keys)(const struct message *m, void (*fn)(void *arg, struct span key), void *arg);
+    /* A property by RabbitMQ's name (correlation_id, message_id, timestamp), for exchanges that hash by it.
+     * False: it is not set. NULL: nobody has any. */
+    bool (*property)(const struct message *m, struct span name, struct field *ret);
 };
 
 /* Set by the program before the broker starts; NULL: nobody knows this format. */
