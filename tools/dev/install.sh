@@ -14,6 +14,7 @@ packages_for() {
             strace:strace javac:default-jdk-headless mvn:maven python3-venv \
             go:golang-go node:nodejs npm:npm
         ;;
+    rival) echo epmd:erlang-base rabbitmq-server strace:strace ;; # what ./dev bench amqp compares with
     fmt) echo clang-format:clang-format ;;
     coverage) echo gcovr:gcovr ;;
     esac
