@@ -260,6 +260,12 @@ void queues_persist(struct shard *s)
     begin_barriers(s);
 }
 
+void queues_save(struct shard *s)
+{
+    s->queues->persist_now = true;
+    queues_seal(s);
+}
+
 void queues_persist_later(struct queues *qs, struct queue_level *l)
 {
     if (!list_linked(&l->persist_link))

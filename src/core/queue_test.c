@@ -1,0 +1,411 @@
+/* Queues: order, leases, settlement, limits, time, and what survives a crash. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "core/queue_testkit.h"
+#include "os/sim/sim.h"
+
+static void publish_many(const char *queue, unsigned from, unsigned to, bool persistent)
+{
+    char body[16];
+    for (unsigned i = from; i < to; i++) {
+        snprintf(body, sizeof(body), "m%u", i);
+        assert_int_equal(kit_publish(queue, body, persistent), 0);
+    }
+}
+
+static void messages_come_out_in_order(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 3, true);
+    publish_many("q", 3, 5, false);
+    publish_many("q", 5, 6, true);
+    assert_int_equal(kit_ready("q"), 6);
+    kit_check();
+    assert_string_equal(kit_drain("q"), "m0 m1 m2 m3 m4 m5");
+    assert_int_equal(kit_ready("q"), 0);
+    kit_check();
+    kit_stop();
+}
+
+static void a_consumer_gets_what_its_prefetch_allows(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    struct taker *t = kit_consume("q", 2, false);
+    publish_many("q", 0, 5, true);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 2);
+    assert_string_equal(t->seen[1].body, "m1");
+    assert_int_equal(kit_unacked("q"), 2);
+    kit_settle(t, 1, 1, OUTCOME_ACK, false);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 3);
+    kit_settle(t, 2, 3, OUTCOME_ACK, true);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 5);
+    kit_check();
+    kit_release(t);
+    assert_int_equal(kit_ready("q"), 2);
+    assert_string_equal(kit_drain("q"), "m3 m4");
+    kit_stop();
+}
+
+static void consumers_take_turns(void **state)
+{
+    kit_start(state);
+    kit_declare("q", false, "");
+    struct taker *a = kit_consume("q", 0, true), *b = kit_consume("q", 0, true);
+    publish_many("q", 0, 10, false);
+    kit_run_ms(10);
+    assert_int_equal(a->seen_count, 5);
+    assert_int_equal(b->seen_count, 5);
+    assert_int_equal(a->seen[0].lease, 0);
+    kit_release(a);
+    kit_release(b);
+    kit_stop();
+}
+
+static void what_comes_back_takes_its_old_place(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 4, true);
+    struct taker *t = kit_consume("q", 3, false);
+    kit_run_ms(10);
+    kit_settle(t, 1, 1, OUTCOME_ACK, false);
+    assert_int_equal(t->seen_count, 3);
+    kit_release(t);
+    kit_check();
+    struct taker *u = kit_consume("q", 0, false);
+    kit_run_ms(10);
+    assert_int_equal(u->seen_count, 3);
+    assert_string_equal(u->seen[0].body, "m1");
+    assert_true(u->seen[0].redelivered);
+    assert_string_equal(u->seen[2].body, "m3");
+    kit_release(u);
+    kit_stop();
+}
+
+static void acknowledged_messages_stay_away_after_a_crash(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 10, true);
+    publish_many("q", 10, 12, false);
+    struct taker *t = kit_consume("q", 0, false);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 12);
+    kit_settle(t, 1, 2, OUTCOME_ACK, false);
+    kit_settle(t, 5, 5, OUTCOME_ACK, false);
+    kit_settle(t, 8, 9, OUTCOME_ACK, true);
+    kit_crash(SIM_CRASH_DROP);
+    assert_int_equal(kit_ready("q"), 5);
+    kit_check();
+    assert_string_equal(kit_peek("q"), "m2 m3 m5 m6 m9");
+    struct taker *u = kit_consume("q", 0, false);
+    kit_run_ms(10);
+    assert_int_equal(u->seen_count, 5);
+    assert_true(u->seen[0].redelivered);
+    kit_settle(u, 1, 5, OUTCOME_ACK, true);
+    kit_crash(SIM_CRASH_DROP);
+    assert_int_equal(kit_ready("q"), 0);
+    kit_stop();
+}
+
+static void acknowledgements_survive_an_orderly_stop(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 6, true);
+    struct taker *t = kit_consume("q", 0, false);
+    kit_run_ms(10);
+    kit_settle(t, 2, 2, OUTCOME_ACK, false);
+    kit_restart();
+    assert_string_equal(kit_drain("q"), "m0 m2 m3 m4 m5");
+    kit_stop();
+}
+
+static void a_deep_queue_is_read_from_its_log(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    char body[16];
+    for (unsigned i = 0; i < 3 * QUEUE_LOADED_MAX; i++) {
+        snprintf(body, sizeof(body), "m%u", i);
+        kit_publish_async("q", body, true);
+        if (i % 64 == 0)
+            kit_run_ms(1);
+    }
+    kit_run_ms(100);
+    assert_int_equal(kit_ready("q"), 3 * QUEUE_LOADED_MAX);
+    kit_check();
+    struct taker *t = kit_consume("q", 500, false);
+    unsigned seen = 0;
+    while (seen < 3 * QUEUE_LOADED_MAX - 500) {
+        kit_run_ms(10);
+        assert_true(t->seen_count > 0);
+        for (unsigned i = 0; i < t->seen_count; i++, seen++) {
+            snprintf(body, sizeof(body), "m%u", seen);
+            assert_string_equal(t->seen[i].body, body);
+        }
+        uint64_t last = t->seen[t->seen_count - 1].lease;
+        kit_window(t, t->bytes, 0);
+        t->seen_count = 0;
+        t->bytes = 0;
+        kit_settle(t, 1, last, OUTCOME_ACK, false);
+        kit_check();
+    }
+    kit_release(t);
+    kit_stop();
+}
+
+static void messages_expire_at_the_head(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "x-message-ttl=1000");
+    publish_many("q", 0, 2, true);
+    assert_int_equal(kit_publish_with("q", "short", true, 0, 100), 0);
+    kit_run_ms(500);
+    assert_int_equal(kit_ready("q"), 3);
+    kit_run_ms(600);
+    assert_int_equal(kit_ready("q"), 0);
+    kit_check();
+    kit_stop();
+}
+
+static void a_full_queue_drops_its_head_or_refuses(void **state)
+{
+    kit_start(state);
+    kit_declare("drop", true, "x-max-length=3");
+    kit_declare("refuse", true, "x-max-length=2;x-overflow=reject-publish");
+    publish_many("drop", 0, 5, true);
+    publish_many("refuse", 0, 2, true);
+    assert_int_equal(kit_publish("refuse", "late", true), ERR_REFUSED);
+    kit_run_ms(10);
+    assert_string_equal(kit_drain("drop"), "m2 m3 m4");
+    assert_string_equal(kit_drain("refuse"), "m0 m1");
+    kit_stop();
+}
+
+static void higher_priorities_come_first(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "x-max-priority=5");
+    assert_int_equal(kit_publish_with("q", "a1", true, 1, -1), 0);
+    assert_int_equal(kit_publish_with("q", "b5", true, 5, -1), 0);
+    assert_int_equal(kit_publish_with("q", "c1", true, 1, -1), 0);
+    assert_int_equal(kit_publish_with("q", "d9", true, 9, -1), 0);
+    assert_string_equal(kit_peek("q"), "b5 d9 a1 c1");
+    kit_crash(SIM_CRASH_DROP);
+    assert_string_equal(kit_peek("q"), "b5 d9 a1 c1");
+    kit_check();
+    kit_stop();
+}
+
+static void the_dead_move_once(void **state)
+{
+    kit_start(state);
+    kit_declare("dead", true, "");
+    kit_declare("dead2", true, "");
+    kit_declare("dead3", true, "");
+    kit_bind("amq.fanout", "dead", "");
+    kit_bind("amq.fanout", "dead2", "");
+    kit_bind("amq.fanout", "dead3", "");
+    kit_declare("q", true, "x-dead-letter-exchange=amq.fanout");
+    publish_many("q", 0, 3, true);
+    struct taker *t = kit_consume("q", 0, false);
+    kit_run_ms(10);
+    kit_settle(t, 1, 3, OUTCOME_REJECT, false);
+    kit_run_ms(50);
+    kit_check();
+    assert_int_equal(kit_ready("q"), 0);
+    kit_crash(SIM_CRASH_DROP);
+    assert_int_equal(kit_ready("q"), 0);
+    assert_string_equal(kit_drain("dead"), "m0 m1 m2");
+    assert_string_equal(kit_drain("dead2"), "m0 m1 m2");
+    assert_string_equal(kit_drain("dead3"), "m0 m1 m2");
+    kit_stop();
+}
+
+/* Whenever the power fails, each message is in the source or in every target, once. */
+static void the_dead_are_neither_lost_nor_doubled(void **state)
+{
+    for (unsigned at = 0; at < 40; at++) {
+        kit_start(state);
+        kit_declare("dead", true, "");
+        kit_declare("other", true, "");
+        kit_bind("amq.fanout", "dead", "");
+        kit_bind("amq.fanout", "other", "");
+        kit_declare("q", true, "x-dead-letter-exchange=amq.fanout");
+        publish_many("q", 0, 4, true);
+        struct taker *t = kit_consume("q", 0, false);
+        kit_run_ms(10);
+        uint64_t before = sim_disk_ops();
+        kit_settle(t, 1, 4, OUTCOME_REJECT, false);
+        kit_run_ms(50);
+        uint64_t after = sim_disk_ops();
+        struct sim_image *image = sim_disk_image(before + at % (after - before + 1), SIM_CRASH_RANDOM);
+        kit_stop();
+        sim_boot(image, 13 + at);
+        kit_boot();
+        struct taker *u = kit_consume("q", 0, false);
+        kit_run_ms(50);
+        if (u->seen_count)
+            kit_settle(u, 1, u->seen_count, OUTCOME_REJECT, false);
+        kit_run_ms(50);
+        assert_int_equal(kit_ready("q"), 0);
+        assert_string_equal(kit_drain("dead"), "m0 m1 m2 m3");
+        assert_string_equal(kit_drain("other"), "m0 m1 m2 m3");
+        kit_check();
+        kit_stop();
+    }
+}
+
+static void retries_wait_longer_each_time(void **state)
+{
+    kit_start(state);
+    kit_declare("dead", true, "");
+    kit_declare("q", true,
+                "x-max-retries=2;x-delayed-retry-min=100;x-dead-letter-exchange=;x-dead-letter-routing-key=dead");
+    publish_many("q", 0, 1, true);
+    struct taker *t = kit_consume("q", 0, false);
+    kit_run_ms(20);
+    kit_settle(t, 1, 1, OUTCOME_REJECT, false);
+    kit_run_ms(80);
+    assert_int_equal(t->seen_count, 1);
+    kit_run_ms(40);
+    assert_int_equal(t->seen_count, 2);
+    kit_settle(t, 2, 2, OUTCOME_REJECT, true);
+    kit_crash(SIM_CRASH_DROP);
+    t = kit_consume("q", 0, false);
+    kit_run_ms(120);
+    assert_int_equal(t->seen_count, 0);
+    kit_run_ms(120);
+    assert_int_equal(t->seen_count, 1);
+    assert_true(t->seen[0].redelivered);
+    kit_settle(t, 1, 1, OUTCOME_REJECT, true);
+    kit_run_ms(50);
+    assert_int_equal(kit_ready("q"), 0);
+    assert_string_equal(kit_drain("dead"), "m0");
+    kit_check();
+    kit_stop();
+}
+
+static void a_purge_is_for_good(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 5, true);
+    struct taker *t = kit_consume("q", 1, false);
+    kit_run_ms(10);
+    assert_int_equal(kit_purge("q"), 4);
+    kit_check();
+    kit_release(t);
+    kit_crash(SIM_CRASH_DROP);
+    assert_string_equal(kit_drain("q"), "m0");
+    kit_stop();
+}
+
+static void consumers_hear_that_their_queue_is_gone(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 5, true);
+    struct taker *t = kit_consume("q", 2, false);
+    kit_run_ms(10);
+    kit_delete("q");
+    kit_run_ms(10);
+    assert_int_equal(t->cancelled, 1);
+    kit_settle(t, 1, 2, OUTCOME_ACK, false); /* no harm */
+    kit_release(t);
+    kit_stop();
+}
+
+static void one_consumer_is_active_at_a_time(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "x-single-active-consumer=true");
+    struct taker *a = kit_consume("q", 0, false), *b = kit_consume("q", 0, false);
+    publish_many("q", 0, 3, true);
+    kit_run_ms(10);
+    assert_int_equal(a->seen_count, 3);
+    assert_int_equal(b->seen_count, 0);
+    kit_release(a);
+    kit_run_ms(10);
+    assert_int_equal(b->seen_count, 3);
+    assert_int_equal(b->active, 1);
+    kit_release(b);
+    kit_stop();
+}
+
+static void a_limited_consumer_is_told_and_asks(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    struct taker *t = kit_consume_with("q", (struct op_consume){.limited = true}, NULL);
+    kit_window(t, 0, 2);
+    kit_run_ms(10);
+    assert_int_equal(t->unused, 2);
+    publish_many("q", 0, 3, true);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 0);
+    assert_int_equal(t->available, 1);
+    kit_window(t, 0, 2);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 2);
+    assert_int_equal(t->available, 2);
+    kit_window(t, 0, 2);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 3);
+    assert_int_equal(t->unused, 3);
+    kit_release(t);
+    kit_stop();
+}
+
+static void exclusive_consumers_are_alone(void **state)
+{
+    int err;
+    kit_start(state);
+    kit_declare("q", true, "");
+    struct taker *a = kit_consume_with("q", (struct op_consume){.exclusive = true}, NULL);
+    struct taker *b = kit_consume_with("q", (struct op_consume){0}, &err);
+    assert_int_equal(err, ERR_EXCLUSIVE);
+    kit_release(b);
+    kit_release(a);
+    kit_stop();
+}
+
+#define BOTH(f)                                                                                              \
+    {#f ", 1 shard", f, NULL, NULL, "1"}, {#f ", 3 shards", f, NULL, NULL, "3"}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(messages_come_out_in_order),
+        BOTH(a_consumer_gets_what_its_prefetch_allows),
+        BOTH(consumers_take_turns),
+        BOTH(what_comes_back_takes_its_old_place),
+        BOTH(acknowledged_messages_stay_away_after_a_crash),
+        BOTH(acknowledgements_survive_an_orderly_stop),
+        BOTH(a_deep_queue_is_read_from_its_log),
+        BOTH(messages_expire_at_the_head),
+        BOTH(a_full_queue_drops_its_head_or_refuses),
+        BOTH(higher_priorities_come_first),
+        BOTH(the_dead_move_once),
+        BOTH(the_dead_are_neither_lost_nor_doubled),
+        BOTH(retries_wait_longer_each_time),
+        BOTH(a_purge_is_for_good),
+        BOTH(consumers_hear_that_their_queue_is_gone),
+        BOTH(one_consumer_is_active_at_a_time),
+        BOTH(a_limited_consumer_is_told_and_asks),
+        BOTH(exclusive_consumers_are_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
