@@ -39,6 +39,7 @@ struct conn {
     int64_t bytes_left;
 
     bool held;                 /* conn_hold(): the front end wants no input now */
+    bool paused;               /* the front does not read from it, for want of memory or room */
     bool closing;              /* no more input; close when `out` is flushed */
     bool aborted;              /* close at once */
     struct heap_node deadline; /* tick(), in shard->conn_deadlines */

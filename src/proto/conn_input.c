@@ -95,7 +95,7 @@ static void resume(struct front_conn *fc)
     if (fc->reading || !fc->started || !may_read(fc))
         return;
     fc->reading = true;
-    fc->starved = false;
+    fc->starved = fc->conn.paused = false;
     os_sock_read_start(fc->sock);
 }
 
@@ -195,7 +195,7 @@ void conn_room(void *user, uint8_t **ret_ptr, size_t *ret_len)
         fc->reading = false;
         if (!fc->starved && !fc->fresh && !(fc->tls && conn_tls_has_input(fc)))
             metrics_add_at(fc->conn.shard->metrics, METRIC_READ_PAUSES, front_slot(fc), 1);
-        fc->starved = true;
+        fc->starved = fc->conn.paused = true;
     }
     if (err == ERR_NO_MEMORY)
         conn_fail(&fc->conn, err, "memory.request-bytes is used up");

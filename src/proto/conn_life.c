@@ -104,8 +104,11 @@ void conn_destroy(struct front_conn *fc)
 void conn_stop_all(struct shard *s)
 {
     struct conn *c;
-    for (uint32_t i = 0; (c = handle_next(&s->conns, &i));)
+    for (uint32_t i = 0; (c = handle_next(&s->conns, &i));) {
+        if (c->proto->stop && front_conn_of(c)->opened && !c->closing)
+            c->proto->stop(c, c->proto_state);
         conn_wake_output(c);
+    }
 }
 
 void conn_abort_all(struct shard *s)

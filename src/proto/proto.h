@@ -30,6 +30,10 @@ struct proto {
     /* Time passed: called at the deadline set with conn_set_deadline(). */
     void (*tick)(struct conn *c, void *state, uint64_t now_mono_ns);
 
+    /* The broker stops: the last chance to say so. Nothing is read any more; the connection ends when its output is
+     * flushed and nothing is in flight. NULL: there are no words for it. */
+    void (*stop)(struct conn *c, void *state);
+
     /* The connection is gone: drop what dies with it. Completions for it are dropped by its handle. */
     void (*closed)(struct conn *c, void *state);
 };

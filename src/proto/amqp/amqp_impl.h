@@ -120,12 +120,12 @@ struct amqp_conn {
     uint32_t channel_cap, channel_count;
     struct amqp_conn_channels *shared; /* channel.c's, from amqp_conn_opened() to amqp_conn_closed() */
 
-    unsigned waits;                         /* sum of its channels' */
-    bool held;                              /* conn_hold() is in force: a frame in front must wait */
-    bool blocked;                           /* publishes are held back */
-    bool told_blocked;                      /* the client knows */
-    uint64_t bytes_in_seen, bytes_out_seen; /* by the last heartbeat checks */
-    uint64_t receive_check_ns, send_check_ns, phase_deadline_ns;
+    bool held;         /* conn_hold() is in force: the frame in front must wait */
+    bool blocked;      /* publishes are held back */
+    bool told_blocked; /* the client knows */
+
+    /* Heartbeats: traffic seen by the last look; when the next looks are due. 0: never. */
+    uint64_t in_seen, out_seen, receive_check_ns, send_check_ns, phase_deadline_ns;
     unsigned silent_checks;
 };
 
@@ -195,13 +195,53 @@ void amqp_conn_set_blocked(struct amqp_conn *ac, bool blocked, const char *reaso
 /* ---- between the files of the connection
  * ------------------------------------------------------------------- */
 
+/* A whole frame in front of the input. */
 struct amqp_frame {
     uint8_t type;
     uint16_t channel;
     struct span payload;
+    size_t bytes; /* with head and end */
 };
 
 /* The state of a connection, checked. */
-struct amqp_conn *amqp_conn_of(const struct conn *c);
+struct amqp_conn *amqp_conn_of(void *state);
+/* Largest payload that is let in now: what was negotiated and a little more, since quite a few clients get it
+ * wrong. */
+uint32_t amqp_payload_max(const struct amqp_conn *ac);
+/* Sets the deadline, from the times above. */
+void amqp_arm(struct amqp_conn *ac);
+/* Tuned: both sides may expect a sign of life. */
+void amqp_heartbeats_begin(struct amqp_conn *ac);
+
+/* handshake.c. Bytes taken, 0: *ret_need are needed, or an error after which nothing is heard any more. */
+int64_t amqp_protocol_header(struct amqp_conn *ac, struct span input, size_t *ret_need);
+/* A method on channel 0. */
+void amqp_connection_method(struct amqp_conn *ac, const struct amqp_method *m);
+void amqp_handshake_free(struct amqp_conn *ac);
+
+/* content.c, for a channel that is alive. The publish in front of the input: 0: it stays there until
+ * *ret_need bytes have come; else the bytes that were taken, beyond its frame perhaps. */
+int64_t amqp_publish_input(struct amqp_channel *ch, const struct amqp_frame *frame,
+                           const struct amqp_method *m, struct span input, struct chunk *chunk,
+                           size_t *ret_need);
+void amqp_header_frame(struct amqp_channel *ch, struct span payload);
+void amqp_body_frame(struct amqp_channel *ch, struct span payload);
+void amqp_incoming_drop(struct amqp_channel *ch);
+
+/* send.c: on channel 0, in any phase but OVER. */
+void amqp_conn_send(struct amqp_conn *ac, const struct amqp_method *m);
+void amqp_send_heartbeat(struct amqp_conn *ac);
+
+/* errors.c: connection.close, after which only close-ok is heard. `text` is complete. */
+void amqp_conn_say_close(struct amqp_conn *ac, enum amqp_code code, uint32_t method, const char *text);
+/* It ends when its output is flushed; nothing is heard any more. */
+void amqp_conn_over(struct amqp_conn *ac);
+
+/* conn.c. amqp_channel_closed(), once, and what stands half here goes. */
+void amqp_channel_ended(struct amqp_channel *ch);
+/* What ends with the connection: channels, exclusive queues, alarms. Safe to call again. */
+void amqp_conn_ended(struct amqp_conn *ac);
+/* Nothing is in the way any more that a frame waited for. */
+void amqp_unhold(struct amqp_conn *ac);
 
 #endif

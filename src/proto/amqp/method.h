@@ -54,7 +54,7 @@ size_t amqp_method_bytes(const struct amqp_method *m);
 /* Writes amqp_method_bytes(m) bytes, and returns the end. Shortstrs must fit (asserted). */
 uint8_t *amqp_method_encode(const struct amqp_method *m, uint8_t *at);
 
-/* "basic.publish"; NULL: no such method. */
+/* "basic_publish"; NULL: no such method. */
 const char *amqp_method_name(uint32_t id);
 bool amqp_method_from_client(uint32_t id); /* a client may send it */
 bool amqp_method_has_content(uint32_t id);

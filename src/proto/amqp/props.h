@@ -45,6 +45,14 @@ struct span amqp_props_encode(const struct amqp_props *p, struct arena *a);
 struct span amqp_props_with_header(struct span bytes, const char *name, const struct field *value,
                                    struct arena *a);
 
+/* Has it a header BCC, which no consumer may see? If so *ret holds the properties, decoded. */
+bool amqp_props_has_bcc(struct span bytes, struct amqp_props *ret);
+struct span amqp_props_without_bcc(const struct amqp_props *p, struct arena *a);
+
+/* Whole fields, as they are on the wire, onto the end of a table. */
+void amqp_headers_put_raw(struct fields_writer *w, struct span bytes);
+void amqp_headers_copy(struct fields_writer *w, struct span headers, bool (*leave_out)(struct span name));
+
 /* MESSAGE_FORMAT_AMQP: struct message.props are these bytes. */
 extern const struct message_format amqp_message_format;
 
