@@ -146,7 +146,7 @@ static void print_latency(const char *name, const struct histogram *h)
     printf("}");
 }
 
-static void report(const struct load *l, uint64_t ready, double settled_s)
+static void report(const struct load *l, uint64_t ready, const struct counters *settled)
 {
     const struct counters *b = &l->begin, *e = &l->end;
     double s = (double)(e->at_ns - b->at_ns) / 1e9;
@@ -164,7 +164,8 @@ static void report(const struct load *l, uint64_t ready, double settled_s)
            l->now.sent, l->now.confirmed, l->now.nacked, l->now.returned, l->now.received, l->now.redelivered,
            l->now.wrong_size);
     if (l->args.mode == MODE_PUBLISH)
-        printf(",\"ready\":%" PRIu64 ",\"settled_s\":%.6f", ready, settled_s);
+        printf(",\"ready\":%" PRIu64 ",\"settled_s\":%.6f,\"settled_broker_cpu_s\":%.4f", ready,
+               (double)(settled->at_ns - b->at_ns) / 1e9, settled->watched_cpu_s - b->watched_cpu_s);
     if (l->args.mode != MODE_PUBLISH)
         print_latency("latency", &l->latency);
     if (l->args.window > 0)
@@ -190,10 +191,10 @@ int run_flow(struct load *l)
     flow(l);
     for (uint32_t i = 1; a->mode == MODE_PUBLISH && i < l->peer_count; i++) /* the broker has all of it */
         ready = setup_ready(l, l->peers[i], 1);
-    double settled_s = (double)(now_ns() - l->begin.at_ns) / 1e9;
+    struct counters settled = snapshot(l);
     if (a->remove)
         setup_remove(l, control, &unused);
-    report(l, ready, settled_s);
+    report(l, ready, &settled);
     fflush(stdout);
     bool whole = a->mode == MODE_PUBLISH || (a->mode == MODE_CONSUME && a->count == 0) || all_there(l);
     if (!whole)

@@ -197,7 +197,7 @@ def measure_backlog(visit, args):
         sent = visit.load("publish", prefix=prefix, count=args.backlog, size=size, **PERSISTENT, confirm=10 * args.window,
                           drain=args.patience)
         rss = settled_memory(visit)
-        figures = {"publish_per_s": args.backlog / sent["settled_s"], "publish_cpu_us": sent["broker_cpu_s"] / args.backlog * 1e6,
+        figures = {"publish_per_s": args.backlog / sent["settled_s"], "publish_cpu_us": sent["settled_broker_cpu_s"] / args.backlog * 1e6,
                    "bytes_per_message": (rss - before) * 1e6 / args.backlog}
         visit.broker.kill9()
         figures["after_kill_s"] = timed_restart(visit, prefix, args.backlog)
