@@ -8,6 +8,7 @@
 #include "base/say.h"
 #include "core/group.h"
 #include "core/op_impl.h"
+#include "core/space_impl.h"
 #include "core/topic_table.h"
 #include "core/user_table.h"
 
@@ -233,6 +234,10 @@ static int recover(struct broker *b)
         return err;
     for (unsigned i = 0; i < b->shard_count; i++)
         note_epochs(&b->shards[i]);
+    for (unsigned i = 0; i < b->shard_count && !err; i++)
+        err = space_recover_queues(&b->shards[i]);
+    if (err)
+        return err;
     store_on_commit(b->store, on_commit, b);
     err = store_start(b->store, b->loops);
     for (unsigned i = 0; i < b->shard_count && !err; i++)

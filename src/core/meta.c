@@ -5,7 +5,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/broker.h"
+#include "core/meta_record_impl.h"
 #include "core/op_impl.h"
+#include "core/space_impl.h"
 #include "core/topic_table.h"
 
 enum { ROUND_MAX = 1000, FIRST_LOG_ID = 1, FIRST_PRODUCER_ID = 1 };
@@ -32,7 +34,7 @@ static void end_round(struct meta *m, int err)
 {
     map_fini(&m->names);
     m->busy = m->applied = false;
-    m->round_count = m->round_creates = 0;
+    m->round_count = m->round_creates = m->round_durable = 0;
     struct list ended;
     list_init(&ended);
     while (!list_empty(&m->round)) {
@@ -53,10 +55,19 @@ static void acknowledged(struct shard *s, struct msg *msg)
         end_round(m, 0);
 }
 
+/* Virtual hosts first: they hear of a topic that goes while it is still there. */
+static int apply(struct shard *s, const struct meta_command *c, bool live)
+{
+    int err = space_apply(s, c, live);
+    if (!err)
+        err = records_apply(s, c, live);
+    return err ? err : topic_table_apply(s, c, live);
+}
+
 static void apply_here(struct shard *s, const struct list *round)
 {
     list_each (l, round) {
-        int err = topic_table_apply(s, &list_entry(l, struct meta_change, link)->command, true);
+        int err = apply(s, &list_entry(l, struct meta_change, link)->command, true);
         assert(err == 0); /* it was validated against the same state */
         (void)err;
     }
@@ -85,6 +96,13 @@ static void apply_ids(struct meta *m, const struct meta_command *c)
         if (c->next > m->next_log_id)
             m->next_log_id = c->next;
         break;
+    case META_EXCHANGE_PUT:
+    case META_QUEUE_PUT: {
+        uint64_t *next = c->next > QUEUE_VOLATILE_IDS ? &m->next_volatile_id : &m->next_log_id;
+        if (c->next > *next)
+            *next = c->next;
+        break;
+    }
     default:
         for (uint32_t i = 0; i < c->run_count; i++)
             if (c->runs[i].first_log + c->runs[i].count > m->next_log_id)
@@ -92,13 +110,8 @@ static void apply_ids(struct meta *m, const struct meta_command *c)
     }
 }
 
-static void durable(struct store_wait *w, int err)
+static void commit(struct meta *m)
 {
-    struct meta *m = container_of(w, struct meta, wait);
-    if (err) {
-        end_round(m, err);
-        return;
-    }
     list_each (l, &m->round)
         apply_ids(m, &list_entry(l, struct meta_change, link)->command);
     apply_here(m->shard, &m->round);
@@ -111,6 +124,67 @@ static void durable(struct store_wait *w, int err)
     }
     if (m->acks_left == 0)
         end_round(m, 0);
+}
+
+static void durable(struct store_wait *w, int err)
+{
+    struct meta *m = container_of(w, struct meta, wait);
+    if (err)
+        end_round(m, err);
+    else
+        commit(m);
+}
+
+/* ---- what a round touches ------------------------------------------------------------------------------ */
+
+static char touched_shared, touched_alone;
+#define META_SHARED ((void *)&touched_shared)
+#define META_ALONE  ((void *)&touched_alone)
+
+struct span meta_change_keep(struct meta_change *ch, struct span bytes)
+{
+    return bytes.len ? span_of(arena_copy(&ch->arena, bytes.ptr, bytes.len), bytes.len) : span_str("");
+}
+
+void meta_change_key(struct meta_change *ch, struct span key, bool alone)
+{
+    if (ch->key_count == ch->key_cap) {
+        struct meta_key *old = ch->keys;
+        ch->key_cap = ch->key_cap ? ch->key_cap * 2 : 4;
+        ch->keys = arena_array(&ch->arena, ch->key_cap, sizeof(*ch->keys));
+        if (ch->key_count)
+            memcpy(ch->keys, old, ch->key_count * sizeof(*old));
+    }
+    ch->keys[ch->key_count++] = (struct meta_key){key, alone};
+}
+
+/* The stronger claim stays. */
+static void touch(struct meta *m, struct span key, bool alone)
+{
+    void *now = map_get(&m->names, key);
+    if (now == META_ALONE || (now && !alone))
+        return;
+    if (now)
+        map_del(&m->names, key);
+    map_put(&m->names, key, alone ? META_ALONE : META_SHARED);
+}
+
+void meta_change_hold(struct meta *m, struct meta_change *ch)
+{
+    for (uint32_t i = 0; i < ch->key_count; i++)
+        touch(m, ch->keys[i].key, true);
+}
+
+bool meta_change_free(struct meta *m, struct meta_change *ch)
+{
+    for (uint32_t i = 0; i < ch->key_count; i++) {
+        void *now = map_get(&m->names, ch->keys[i].key);
+        if (now && (now != META_SHARED || ch->keys[i].alone)) {
+            meta_change_hold(m, ch);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- into the round ------------------------------------------------------------------------------------ */
@@ -134,15 +208,22 @@ static int append(struct meta *m, struct meta_change *ch)
 
 static void join_round(struct meta *m, struct meta_change *ch)
 {
+    const struct meta_command *c = &ch->command;
     list_del(&ch->link);
     list_add_tail(&m->round, &ch->link);
     m->round_count++;
-    if (ch->command.type == META_TOPIC_CREATE)
+    if (!ch->is_volatile)
+        m->round_durable++;
+    if (c->type == META_TOPIC_CREATE)
         m->round_creates++;
     if (!span_is_null(ch->name))
         map_put(&m->names, ch->name, ch);
-    for (uint32_t i = 0; i < ch->command.run_count; i++)
-        m->next_log_id += ch->command.runs[i].count;
+    for (uint32_t i = 0; i < ch->key_count; i++)
+        touch(m, ch->keys[i].key, ch->keys[i].alone);
+    for (uint32_t i = 0; i < c->run_count; i++)
+        m->next_log_id += c->runs[i].count;
+    if (c->type == META_QUEUE_PUT || c->type == META_EXCHANGE_PUT)
+        apply_ids(m, c);
 }
 
 /* ERR_AGAIN: no room in the journal now. */
@@ -151,11 +232,12 @@ static int admit(struct meta *m, struct meta_change *ch)
     int r = m->shard->saving ? ERR_STOPPING : ch->prepare(m, ch);
     if (r == META_LATER)
         return 0;
-    if (r != META_APPEND) {
+    if (r != META_APPEND && r != META_VOLATILE) {
         end_change(m, ch, r < 0 ? r : 0);
         return 0;
     }
-    int err = append(m, ch);
+    ch->is_volatile = r == META_VOLATILE;
+    int err = ch->is_volatile ? 0 : append(m, ch);
     if (err == ERR_AGAIN)
         return err;
     if (err)
@@ -165,26 +247,54 @@ static int admit(struct meta *m, struct meta_change *ch)
     return 0;
 }
 
-static void pump(struct meta *m)
+static void fill_round(struct meta *m)
 {
-    if (m->busy || m->stalled || m->pumping)
-        return;
-    m->pumping = true; /* a finish() may submit */
-    list_each_safe (l, tmp, &m->queue) {
-        if (m->round_count == ROUND_MAX)
-            break;
-        if (admit(m, list_entry(l, struct meta_change, link)) == ERR_AGAIN) {
-            m->stalled = true;
-            shard_wait_for_space(m->shard, &m->stall);
-            break;
+    do {
+        m->more = false;
+        list_each_safe (l, tmp, &m->queue) {
+            if (m->round_count == ROUND_MAX)
+                return;
+            if (admit(m, list_entry(l, struct meta_change, link)) == ERR_AGAIN) {
+                m->stalled = true;
+                shard_wait_for_space(m->shard, &m->stall);
+                return;
+            }
         }
-    }
-    m->pumping = false;
-    if (m->round_count == 0)
-        return;
+    } while (m->more && m->round_count == 0); /* a finish() has submitted */
+}
+
+static void begin_round(struct meta *m)
+{
     m->busy = true;
+    if (m->round_durable == 0) {
+        commit(m);
+        return;
+    }
     store_wait(m->shard->store, &m->wait);
     shard_appended(m->shard);
+}
+
+/* A loop, since a round of volatile changes may end at once. */
+static void pump(struct meta *m)
+{
+    if (m->pumping)
+        return;
+    m->pumping = true;
+    while (!m->busy && !m->stalled) {
+        fill_round(m);
+        if (m->round_count == 0) {
+            map_fini(&m->names); /* held for the next look */
+            break;
+        }
+        begin_round(m);
+    }
+    m->pumping = false;
+}
+
+void meta_again(struct meta *m)
+{
+    m->more = true;
+    pump(m);
 }
 
 /* Deletes may use the reserve, so that a full disk can be emptied: the rest fails one by one. */
@@ -213,6 +323,7 @@ struct meta_change *meta_change_new(struct op *op, int (*prepare)(struct meta *m
 void meta_submit(struct meta *m, struct meta_change *change)
 {
     list_add_tail(&m->queue, &change->link);
+    m->more = true;
     pump(m);
 }
 
@@ -242,7 +353,7 @@ int meta_replay(struct meta *m, struct span command)
     arena_init(&a);
     int err = meta_read(command, &a, &c);
     for (unsigned i = 0; !err && i < b->shard_count; i++)
-        err = topic_table_apply(&b->shards[i], &c, false);
+        err = apply(&b->shards[i], &c, false);
     if (!err) {
         apply_ids(m, &c);
         m->producer_next = m->producer_limit; /* what was left of the last block is given up */
@@ -312,10 +423,13 @@ void meta_snapshot(struct meta *m, struct outq *out)
     struct topic **topics = topic_table_sorted(m->shard, &a, &count);
     for (size_t i = 0; i < count; i++)
         snapshot_topic(&w, topics[i]);
+    space_snapshot(m->shard, &w);
+    records_snapshot(m->shard, &w);
     arena_fini(&a);
     if (!m->applied)
         list_each (l, &m->round)
-            meta_snapshot_add(&w, &list_entry(l, struct meta_change, link)->command);
+            if (!list_entry(l, struct meta_change, link)->is_volatile)
+                meta_snapshot_add(&w, &list_entry(l, struct meta_change, link)->command);
     if (w.err)
         outq_fini(out);
 }
@@ -336,6 +450,7 @@ struct meta *meta_new(struct shard *shard0, unsigned shards)
     for (unsigned i = 0; i < shards; i++)
         m->orders[i].meta = m;
     m->next_log_id = FIRST_LOG_ID;
+    m->next_volatile_id = QUEUE_VOLATILE_IDS;
     m->producer_next = m->producer_limit = FIRST_PRODUCER_ID;
     return m;
 }

@@ -7,9 +7,11 @@
 #include "core/broker.h"
 #include "core/conn.h"
 #include "core/group.h"
+#include "core/meta_record_impl.h"
 #include "core/op.h"
 #include "core/op_impl.h"
 #include "core/partition.h"
+#include "core/space_impl.h"
 #include "core/topic_table.h"
 #include "core/watch.h"
 
@@ -168,6 +170,8 @@ void shard_turn(void *arg)
     if (s->hooks)
         s->hooks->flush(s);
     topic_table_bury(s);
+    space_bury(s);
+    records_bury(s);
     if (s->now_ns >= s->trim_at_ns)
         trim(s);
     broker_turn_ended(s);
@@ -210,6 +214,8 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
     s->loop = os_loop_new(shard_turn, s);
     sample_time(s);
     groups_init(s);
+    records_init(s);
+    space_init(s);
     retention_init(s);
 }
 
@@ -219,6 +225,8 @@ void shard_fini(struct shard *s)
     watch_fini(s);
     groups_fini(s);
     topic_table_fini(s);
+    space_fini(s);
+    records_fini(s);
     partition_table_fini(s);
     map_fini(&s->topics_by_name);
     map_fini(&s->topics_by_id);

@@ -75,6 +75,8 @@ struct shard {
     struct list watch_sets; /* of watch.c: that look at logs of this shard */
     struct list stalled;    /* struct space_wait: appends that got ERR_AGAIN, in order */
     struct list graveyard;  /* struct topic_node: freed at the end of the turn */
+    struct space_table *spaces;   /* this shard's replica, of space_table.c */
+    struct record_table *records; /* the same, of meta_record.c */
     void *front;            /* of proto/front.c */
     struct shard_keep *keeps;
 

@@ -45,7 +45,11 @@ struct queue_info {
     struct span policy;  /* name of the policy in force; null: none */
     struct topic *topic; /* QUEUE_STREAM: the topic behind it; looked up at each use by the name */
     struct queue *live;  /* on its own shard only: core/queue_impl.h */
-    struct list link;    /* the table's */
+    /* Not NULL: it is the hidden queue of an EXCHANGE_DELAYED, in which messages wait for their time. It has
+     * the exchange's name, but queue_find() and the default exchange don't know it; only its id leads here.
+     * It lives and dies with the exchange. */
+    struct exchange *delays;
+    struct list link; /* the table's */
 };
 
 /* A virtual host on one shard. conn->actor.vhost of who is in it is &space->vhost; it lives until nobody
@@ -55,13 +59,24 @@ struct vspace {
     struct shard *shard;
     struct map exchanges; /* struct exchange by name, "" included */
     struct map queues;    /* struct queue_info by name */
+    struct map topics;    /* struct space_topic by name: those that something is bound to */
     struct route_space route_space;
+    struct span args; /* description, tags, default queue type, ...; a checked table */
     unsigned refs;
     bool gone; /* deleted: connections in it are being closed */
 };
 
+/* A topic as a destination of bindings; dest.name is the topic's. */
+struct space_topic {
+    struct dest dest;
+    struct vspace *space;
+};
+
 /* NULL: there is none of that name. Not authorised: whoever opens a connection to it is asked for that. */
 struct vspace *space_find(struct shard *s, struct span name);
+struct vspace *space_find_id(struct shard *s, uint32_t id);
+/* All of them, sorted by name: an arena array. Not authorised. */
+struct vspace **space_list(struct shard *s, struct arena *a, size_t *ret_count);
 /* The space of an actor. */
 struct vspace *space_of(struct shard *s, const struct actor *actor);
 void space_ref(struct vspace *v);
@@ -144,12 +159,47 @@ struct op_queue_delete {
     struct op_entity e;
     struct span name;
     bool if_unused, if_empty;
-    uint64_t ret_ready; /* messages that went with it */
+    uint64_t ret_ready;         /* messages that went with it */
+    struct op_queue_stat *stat; /* the core's */
+    bool counted;               /* the same */
 };
 void op_queue_delete_submit(struct op_queue_delete *d);
 
 /* A connection has gone: its exclusive queues go. On the connection's shard; nobody waits for it. */
 void space_conn_gone(struct shard *s, struct handle conn);
+
+/* ---- virtual hosts ------------------------------------------------------------------------------------- */
+
+/* Makes one, or gives the one of that name other args. Its name: 1 to 255 bytes. */
+struct op_vhost_put {
+    struct op_entity e;
+    struct span name, args; /* args: a checked table: description, tags, default-queue-type */
+    bool ret_created;
+};
+void op_vhost_put_submit(struct op_vhost_put *v);
+
+/* With all that is in it; its connections are closed. ERR_NOT_FOUND; ERR_RESERVED: "/". */
+struct op_vhost_delete {
+    struct op_entity e;
+    struct span name;
+};
+void op_vhost_delete_submit(struct op_vhost_delete *v);
+
+/* ---- policies (core/policy.c) -------------------------------------------------------------------------- */
+
+/* Implemented by the policies: which ones a new queue or exchange is under. Called when it was put into the
+ * table and before it begins to live; they call the setters below, or nothing. */
+void policy_of_queue(struct shard *s, struct queue_info *q);
+void policy_of_exchange(struct shard *s, struct exchange *x);
+/* What its args, a policy's definition and an operator policy's make of q->config: numbers are the smallest
+ * of them, of the rest args win over the policy. Definitions are tables with keys as policies have them
+ * ("message-ttl"), null: none; they and the name must live as long as they are in force. */
+void queue_config_compute(struct queue_info *q, struct span policy, struct span operator_policy);
+/* The same, and tells the queue, if it lives here already. */
+void queue_set_policy(struct shard *s, struct queue_info *q, struct span name, struct span policy,
+                      struct span operator_policy);
+/* Of an exchange only "alternate-exchange" counts, where its args have none. */
+void exchange_set_policy(struct shard *s, struct exchange *x, struct span policy);
 
 /* ---- between the tables and the queues that live on a shard (core/queue*.c implements these) ------------
  */
@@ -170,6 +220,8 @@ void space_queue_expire(struct shard *s, uint64_t queue_id);
  * all of them live on the queue's shard: id is a multiple of QUEUE_LOG_STRIDE plus its slot, level n is id +
  * n * QUEUE_LOG_STRIDE. */
 enum { QUEUE_LOG_STRIDE = STORE_LOG_SLOTS };
+/* Queues that are not durable have ids above this, given out anew by each run of the broker. */
+#define QUEUE_VOLATILE_IDS (1ull << 55)
 static inline uint64_t queue_log_id(uint64_t id, unsigned level)
 {
     return id + (uint64_t)level * QUEUE_LOG_STRIDE;
