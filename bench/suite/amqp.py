@@ -93,11 +93,11 @@ class Visit:
 
     def both(self, **options):
         """Publishes and consumes at once; figures per message that was delivered."""
-        options = {"prefix": self.prefix(), "seconds": self.args.seconds, "warm_up": self.args.warm_up, "remove": True,
-                   **options}
+        options = {"prefix": self.prefix(), "seconds": self.args.seconds, "warm_up": self.args.warm_up, "size": 16,
+                   "remove": True, **options}
         got = self.load("both", **options)
         rss, peak = self.memory()
-        return {"msgs_per_s": got["received_per_s"], "mb_per_s": got["bytes_per_s"] / 1e6,
+        return {"msgs_per_s": got["received_per_s"], "mb_per_s": got["received_per_s"] * options["size"] / 1e6,
                 "cpu_us": got["broker_cpu_s"] / max(got["received"], 1) * 1e6,
                 "broker_cores": got["broker_cpu_s"] / got["seconds"], "client_cores": got["client_cpu_s"] / got["seconds"],
                 **latency("latency", got), **latency("confirm", got), "rss_mb": rss, "peak_mb": peak}
