@@ -19,6 +19,8 @@ void conn_out_consume(struct front_conn *fc, size_t n)
     outq_consume(&c->out, n);
     if (was_full && c->out.len <= c->out_limit && !list_linked(&c->ready_link))
         list_add_tail(&c->shard->ready, &c->ready_link);
+    if (c->proto->written)
+        c->proto->written(c, c->proto_state);
 }
 
 /* The socket took n bytes. */

@@ -30,6 +30,9 @@ struct proto {
     /* Time passed: called at the deadline set with conn_set_deadline(). */
     void (*tick)(struct conn *c, void *state, uint64_t now_mono_ns);
 
+    /* The socket took some of c->out. NULL: nobody waits for that. */
+    void (*written)(struct conn *c, void *state);
+
     /* The broker stops: the last chance to say so. Nothing is read any more; the connection ends when its output is
      * flushed and nothing is in flight. NULL: there are no words for it. */
     void (*stop)(struct conn *c, void *state);

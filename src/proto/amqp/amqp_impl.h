@@ -145,6 +145,13 @@ void amqp_channel_closed(struct amqp_channel *ch);
 /* A method of class 30 and up, or channel.flow(-ok), without content. Spans lie in the input: copy what must
  * outlive the call, or take a reference to `chunk`. */
 void amqp_channel_method(struct amqp_channel *ch, const struct amqp_method *m, struct chunk *chunk);
+/* Asked before any method of a channel, channel.close included: true if it must wait for what was settled
+ * before to be durable. The channel waits then (amqp_channel_wait()), and is asked again. */
+bool amqp_channel_must_wait(struct amqp_channel *ch, uint32_t method);
+/* The same before connection.close. */
+bool amqp_conn_must_wait(struct amqp_conn *ac);
+/* The socket took some output. */
+void amqp_output_written(struct amqp_conn *ac);
 
 /* A message that has arrived whole. All its spans, the method's too, lie in `chunk`: whoever needs them
  * longer takes a reference (op_publish_keep()). */

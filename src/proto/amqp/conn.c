@@ -200,10 +200,9 @@ static void channel_unknown(struct amqp_conn *ac, const struct amqp_frame *f)
         amqp_connection_exception(ac, AMQP_CHANNEL_ERROR, m.id, "expected 'channel.open'");
 }
 
-static bool is_publish(const struct amqp_frame *f)
+static bool is_method(const struct amqp_frame *f, uint32_t id)
 {
-    return f->type == AMQP_FRAME_METHOD && f->payload.len >= 4 &&
-           be_u32(f->payload.ptr) == AMQP_BASIC_PUBLISH;
+    return f->type == AMQP_FRAME_METHOD && f->payload.len >= 4 && be_u32(f->payload.ptr) == id;
 }
 
 /* Bytes taken; 0: it waits. */
@@ -213,11 +212,13 @@ static int64_t channel_frame(struct amqp_channel *ch, const struct amqp_frame *f
     struct amqp_conn *ac = ch->ac;
     struct amqp_method m;
     bool alive = ch->phase == AMQP_CHANNEL_ALIVE;
-    if (alive && (ch->waits > 0 || (ac->blocked && is_publish(f))))
+    if (alive && (ch->waits > 0 || (ac->blocked && is_method(f, AMQP_BASIC_PUBLISH))))
         return hold(ac);
     if (f->type == AMQP_FRAME_METHOD) {
         if (decode(ac, f->payload, &m) != 0)
             return (int64_t)f->bytes;
+        if (alive && ch->in.phase == AMQP_CONTENT_NONE && amqp_channel_must_wait(ch, m.id))
+            return hold(ac);
         if (!alive)
             ending_method(ch, &m);
         else if (m.id == AMQP_BASIC_PUBLISH && ch->in.phase == AMQP_CONTENT_NONE)
@@ -310,6 +311,8 @@ static int64_t handle(struct amqp_conn *ac, const struct amqp_frame *f, struct s
     } else if (f->channel == 0) {
         if (ac->phase == AMQP_CONN_LOGIN)
             return hold(ac); /* until it is known who it is */
+        if (ac->phase == AMQP_CONN_OPEN && is_method(f, AMQP_CONNECTION_CLOSE) && amqp_conn_must_wait(ac))
+            return hold(ac);
         frame_of_zero(ac, f);
     } else if (ac->phase != AMQP_CONN_OPEN || f->type == AMQP_FRAME_HEARTBEAT) {
         amqp_connection_exception(ac, AMQP_UNEXPECTED_FRAME, AMQP_NO_METHOD,
@@ -469,6 +472,12 @@ static void amqp_closed(struct conn *c, void *state)
     ac->magic = 0;
 }
 
+static void amqp_written(struct conn *c, void *state)
+{
+    (void)c;
+    amqp_output_written(amqp_conn_of(state));
+}
+
 /* The broker stops: those that are open are told, the others just end. */
 static void amqp_stop(struct conn *c, void *state)
 {
@@ -485,6 +494,7 @@ const struct proto amqp_proto = {
     .open = amqp_open,
     .input = amqp_input,
     .tick = amqp_tick,
+    .written = amqp_written,
     .stop = amqp_stop,
     .closed = amqp_closed,
 };
