@@ -8,6 +8,7 @@
 #include "base/say.h"
 #include "core/group.h"
 #include "core/op_impl.h"
+#include "core/queue.h"
 #include "core/space_impl.h"
 #include "core/topic_table.h"
 #include "core/user_table.h"
@@ -19,7 +20,8 @@ enum { MAX_SHARDS = 64 };
 static void on_advanced(void *arg, struct log *l)
 {
     (void)arg;
-    partition_advanced(l);
+    if (!queue_advanced(l))
+        partition_advanced(l);
 }
 
 static void on_space(void *arg, unsigned shard, int err)
@@ -48,6 +50,9 @@ static void on_snapshot(void *arg, uint64_t log_id, struct outq *out)
     struct broker *b = arg;
     if (log_id == STORE_META_LOG)
         meta_snapshot(b->meta, out);
+    else if (log_id >= QUEUE_COMMAND_LOGS)
+        queues_snapshot(&b->shards[store_shard_of(b->store, log_id)], (unsigned)(log_id - QUEUE_COMMAND_LOGS),
+                        out);
     else
         groups_snapshot(&b->shards[store_shard_of(b->store, log_id)], (unsigned)(log_id - STORE_COMMAND_LOGS),
                         out);
@@ -218,6 +223,30 @@ static int recover_groups(struct broker *b)
     return err;
 }
 
+static int replay_queue_command(void *arg, struct span command)
+{
+    return queues_replay(arg, command);
+}
+
+static int replay_queue_snapshot(void *arg, struct span snapshot)
+{
+    return queues_restore(arg, snapshot);
+}
+
+/* What the queues' command logs say; queue_recover() takes it up. */
+static int recover_deliveries(struct broker *b)
+{
+    int err = 0;
+    for (unsigned i = 0; i < STORE_LOG_SLOTS && !err; i++) {
+        uint64_t log = QUEUE_COMMAND_LOGS + i;
+        struct shard *s = &b->shards[store_shard_of(b->store, log)];
+        err = store_replay_commands(b->store, log, replay_queue_snapshot, replay_queue_command, s);
+        if (err)
+            say_error("broker", "acknowledgements of queues cannot be read", "log=%u error=%s", i, err_name(err));
+    }
+    return err;
+}
+
 static int recover(struct broker *b)
 {
     for (unsigned i = 0; i < b->shard_count; i++)
@@ -228,6 +257,8 @@ static int recover(struct broker *b)
         return err;
     }
     err = recover_groups(b);
+    if (!err)
+        err = recover_deliveries(b);
     if (!err)
         err = recover_logs(b);
     if (err)
@@ -242,6 +273,8 @@ static int recover(struct broker *b)
     err = store_start(b->store, b->loops);
     for (unsigned i = 0; i < b->shard_count && !err; i++)
         groups_start(&b->shards[i]);
+    for (unsigned i = 0; i < b->shard_count; i++)
+        queues_start(&b->shards[i]);
     return err;
 }
 
@@ -359,6 +392,7 @@ static void bring_home(struct broker *b)
             n += msg_run_inbox(s);
             shard_space(s, ERR_STOPPING);
             groups_stop(s);
+            queues_stop(s);
             partition_wake_all(s);
             read_serve_woken(s);
             for (struct msg *m; (m = msg_pop(&s->done)); n++) {

@@ -13,6 +13,7 @@
 #include "core/broker.h"
 #include "core/group.h"
 #include "core/op_impl.h"
+#include "core/queue.h"
 
 enum { SAVE_TIMEOUT_MS = 30000, CUT_TIMEOUT_MS = 1000 };
 
@@ -51,8 +52,10 @@ static void do_cut(struct shard *s, struct msg *m)
 static void do_save(struct shard *s, struct msg *m)
 {
     container_of(m, struct broker_order, save)->saving = true;
+    queues_save(s);
     s->saving = true;
     shard_space(s, ERR_STOPPING);
+    queues_stop(s);
     store_shard_stop(s->store);
 }
 

@@ -214,8 +214,8 @@ void op_purge_submit(struct op_purge *p);
 
 void queues_init(struct shard *s);
 void queues_fini(struct shard *s);
-/* Before the store stops: what was acknowledged goes to the journal. After that nothing is delivered any more, and what
- * waits is answered. */
+/* Before the store stops: what was acknowledged goes to the journal. After that nothing is delivered any
+ * more, and what waits is answered. */
 void queues_save(struct shard *s);
 void queues_stop(struct shard *s);
 /* Phases of the turn: before the journal submit, and after durable appends were told. */

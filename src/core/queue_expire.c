@@ -106,6 +106,8 @@ void queue_set_timer(struct queue *q)
         at = s->now_ns + (ms > s->now_ms ? (uint64_t)(ms - s->now_ms) : 0) * 1000000;
     if (is_unused(q, &unused) && unused < at)
         at = unused;
+    if (!list_empty(&q->moves) && q->moves_retry_ns > s->now_ns && q->moves_retry_ns < at)
+        at = q->moves_retry_ns;
     if (at == UINT64_MAX) {
         shard_timer_cancel(s, &q->timer);
         return;

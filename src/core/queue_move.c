@@ -168,7 +168,7 @@ static bool is_refused(const struct message *msg, const struct queue_info *targe
 
 /* To all queues of the route. Where it was announced before, every target is asked whether it knows it. */
 static void send_all(struct move *m, const struct message *before, const struct message *msg, bool dies,
-                 struct dest **dests, uint32_t count)
+                     struct dest **dests, uint32_t count)
 {
     struct queues *qs = m->queue->queues;
     struct shard *s = qs->shard;

@@ -159,7 +159,7 @@ static void batch_durable(struct store_wait *w, int err)
 {
     struct queue_batch *b = container_of(w, struct queue_batch, durable);
     for (uint32_t i = 0; i < b->wait_count; i++)
-        if (b->waits[i]->durable)
+        if (b->waits[i])
             b->waits[i]->durable(b->waits[i], err);
     batch_free(b);
 }
@@ -236,8 +236,12 @@ static int batch_append(struct queue_batch *b)
         give_offsets(b, base);
         log_wait(l->log, &b->durable);
     }
-    for (uint32_t i = 0; i < b->wait_count; i++)
-        b->waits[i]->appended(b->waits[i], 0);
+    for (uint32_t i = 0; i < b->wait_count; i++) {
+        struct batch_wait *w = b->waits[i];
+        if (!w->durable) /* it may be gone afterwards */
+            b->waits[i] = NULL;
+        w->appended(w, 0);
+    }
     shard_appended(s);
     return 0;
 }

@@ -19,6 +19,8 @@ enum { STEPS = 4000000, TICK_MS = 5 };
 struct config config;
 static struct broker *broker;
 static bool ready, up;
+static struct taker takers[64]; /* those of a test outlive its broker */
+static unsigned taker_count;
 static struct shard_timer ticker; /* so that virtual time moves in small steps */
 
 static void tick(struct shard *s, struct shard_timer *t)
@@ -114,7 +116,8 @@ static void await(bool *done)
     assert_true(sim_run_until(is_true, done, STEPS));
 }
 
-/* ---- declaring ------------------------------------------------------------------------------------------- */
+/* ---- declaring -------------------------------------------------------------------------------------------
+ */
 
 static struct span parse_args(const char *text, struct arena *a)
 {
@@ -122,7 +125,8 @@ static struct span parse_args(const char *text, struct arena *a)
     fields_writer_init(&w, a);
     while (text && *text) {
         const char *eq = strchr(text, '='), *end = strchrnul(eq, ';');
-        struct span name = span_of(text, (size_t)(eq - text)), value = span_of(eq + 1, (size_t)(end - eq - 1));
+        struct span name = span_of(text, (size_t)(eq - text)),
+                    value = span_of(eq + 1, (size_t)(end - eq - 1));
         char *rest;
         long long n = strtoll(eq + 1, &rest, 10);
         if (span_eq_str(value, "true"))
@@ -183,14 +187,17 @@ struct queue_info *kit_queue(const char *name)
 {
     struct actor actor = {&auth_operator, &auth_default_vhost};
     struct queue_info *q = NULL;
-    assert_int_equal(queue_find(kit_shard(), &actor, (struct handle){0}, AUTH_DESCRIBE, span_str(name), &q), 0);
+    assert_int_equal(queue_find(kit_shard(), &actor, (struct handle){0}, AUTH_DESCRIBE, span_str(name), &q),
+                     0);
     return q;
 }
 
-/* ---- publishing ------------------------------------------------------------------------------------------ */
+/* ---- publishing ------------------------------------------------------------------------------------------
+ */
 
-static struct op_publish *new_publish(const char *queue, const char *body, bool persistent, int priority, int64_t ttl,
-                                      void (*complete)(struct conn *c, struct op *op), bool *done)
+static struct op_publish *new_publish(const char *queue, const char *body, bool persistent, int priority,
+                                      int64_t ttl, void (*complete)(struct conn *c, struct op *op),
+                                      bool *done)
 {
     struct queue_info *q = kit_queue(queue);
     struct op_publish *p = op_new_internal(kit_shard(), sizeof(*p), complete, done);
@@ -239,7 +246,8 @@ void kit_publish_async(const char *queue, const char *body, bool persistent)
     op_publish_submit(new_publish(queue, body, persistent, 0, -1, forget, NULL));
 }
 
-/* ---- consuming ------------------------------------------------------------------------------------------- */
+/* ---- consuming -------------------------------------------------------------------------------------------
+ */
 
 static void note(struct taker *t, const struct delivery *d)
 {
@@ -272,7 +280,8 @@ struct taker *kit_consume_with(const char *queue, struct op_consume options, int
 {
     bool done = false;
     struct queue_info *q = kit_queue(queue);
-    struct taker *t = test_calloc(1, sizeof(*t));
+    struct taker *t = &takers[taker_count++ % (sizeof(takers) / sizeof(takers[0]))];
+    memset(t, 0, sizeof(*t));
     struct op_consume *o = op_new_internal(kit_shard(), sizeof(*o), completed, &done);
     struct op op = o->op;
     *o = options;
@@ -337,7 +346,6 @@ void kit_release(struct taker *t)
     op_cancel_submit(o);
     await(&done);
     op_free(o);
-    test_free(t);
 }
 
 static struct op_queue_stat stat_of(const char *queue)
@@ -394,7 +402,8 @@ static const char *get_all(const char *queue, bool no_ack)
         await(&done);
         bool found = g->ret_found;
         if (found)
-            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s", len ? " " : "", SPAN_ARG(g->ret.msg.body));
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s", len ? " " : "",
+                                    SPAN_ARG(g->ret.msg.body));
         op_get_free(g);
         if (!found)
             break;
@@ -413,7 +422,8 @@ const char *kit_peek(const char *queue)
     return get_all(queue, false);
 }
 
-/* ---- invariants ------------------------------------------------------------------------------------------ */
+/* ---- invariants ------------------------------------------------------------------------------------------
+ */
 
 static uint64_t ready_of(struct queue_level *l)
 {

@@ -1,11 +1,11 @@
-/* A world for the tests of queues: a broker on the simulated system, somebody who declares, publishes and consumes.
- * Everything runs until it is answered unless a name says otherwise. */
+/* A world for the tests of queues: a broker on the simulated system, somebody who declares, publishes and
+ * consumes. Everything runs until it is answered unless a name says otherwise. */
 #ifndef COLOBUS_CORE_QUEUE_TESTKIT_H
 #define COLOBUS_CORE_QUEUE_TESTKIT_H
 
 #include "core/queue_impl.h"
 
-enum { KIT_BODY = 64, KIT_SEEN = 4096 };
+enum { KIT_BODY = 64, KIT_SEEN = 1024 };
 
 extern struct config config;
 

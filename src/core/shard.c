@@ -11,6 +11,7 @@
 #include "core/op.h"
 #include "core/op_impl.h"
 #include "core/partition.h"
+#include "core/queue.h"
 #include "core/space_impl.h"
 #include "core/topic_table.h"
 #include "core/watch.h"
@@ -121,6 +122,7 @@ static void completions(struct shard *s)
 {
     store_shard_complete(s->store);
     read_serve_woken(s);
+    queues_dispatch(s);
     struct msg_queue now =
         s->done; /* what completes from here on is for the next turn: the turn is bounded */
     s->done = (struct msg_queue){0};
@@ -164,6 +166,7 @@ void shard_turn(void *arg)
     if (s->hooks)
         s->hooks->input(s);
     fire_timers(s);
+    queues_seal(s);
     store_shard_submit(s->store);
     s->submitted = true;
     completions(s);
@@ -216,6 +219,7 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
     groups_init(s);
     records_init(s);
     space_init(s);
+    queues_init(s);
     retention_init(s);
 }
 
@@ -224,6 +228,7 @@ void shard_fini(struct shard *s)
     shard_keeps_free(s);
     watch_fini(s);
     groups_fini(s);
+    queues_fini(s);
     topic_table_fini(s);
     space_fini(s);
     records_fini(s);
