@@ -83,7 +83,12 @@ static void frames_closed(struct conn *c, void *state)
     seen.conn = NULL;
 }
 
-static const struct proto frames = {"frames", 1, frames_open, frames_input, frames_tick, frames_closed};
+static const struct proto frames = {.name = "frames",
+                                   .state_bytes = 1,
+                                   .open = frames_open,
+                                   .input = frames_input,
+                                   .tick = frames_tick,
+                                   .closed = frames_closed};
 
 /* ---- the broker ------------------------------------------------------------------------------------------
  */
