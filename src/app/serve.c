@@ -8,6 +8,8 @@
 #include "core/broker.h"
 #include "proto/front.h"
 #include "proto/http/http.h"
+#include "core/message.h"
+#include "proto/amqp/amqp.h"
 #include "proto/kafka/kafka.h"
 
 /* Of one connection; a request is let in as long as anything of it is left. */
@@ -47,6 +49,19 @@ static int open_kafka(struct serve *sv, const struct config_listener *item)
     return open_one(sv, &l);
 }
 
+static int open_amqp(struct serve *sv, const struct config_listener *item)
+{
+    struct front_listen l = {
+        .proto = &amqp_proto,
+        .name = item->name,
+        .address = item->address,
+        .tls = item->tls,
+        .max_ops = (unsigned)sv->config->amqp_max_in_flight,
+        .max_bytes = sv->config->amqp_max_in_flight_bytes,
+    };
+    return open_one(sv, &l);
+}
+
 static int open_http(struct serve *sv, const struct config_listener *item)
 {
     struct front_listen l = {
@@ -67,6 +82,8 @@ static int open_all(struct serve *sv)
     int err = 0;
     for (unsigned i = 0; i < cfg->kafka_listen.count && !err; i++)
         err = open_kafka(sv, &cfg->kafka_listen.items[i]);
+    for (unsigned i = 0; i < cfg->amqp_listen.count && !err; i++)
+        err = open_amqp(sv, &cfg->amqp_listen.items[i]);
     for (unsigned i = 0; i < cfg->http_listen.count && !err; i++)
         err = open_http(sv, &cfg->http_listen.items[i]);
     return err;
@@ -101,6 +118,7 @@ int serve_run(const struct config *cfg)
                                  .ready = on_ready,
                                  .arg = &sv};
     mem_init();
+    message_formats[MESSAGE_FORMAT_AMQP] = &amqp_message_format;
     (void)os_raise_file_limit();
     int err = broker_open(&opt, &sv.broker);
     if (err) {

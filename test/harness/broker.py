@@ -74,7 +74,8 @@ class Broker:
         return f"127.0.0.1:{self.http_port}"
 
     def command(self):
-        settings = {"kafka.listen": self.bootstrap, "http.listen": self.http_address, **self.settings}
+        settings = {"kafka.listen": self.bootstrap, "http.listen": self.http_address, "amqp.listen": "off",
+                    **self.settings}
         command = [self.binary, "serve", "--data-dir", self.data_dir]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
