@@ -12,25 +12,16 @@ enum { CLASSIC = 1 << QUEUE_CLASSIC, QUORUM = 1 << QUEUE_QUORUM, STREAM = 1 << Q
 /* NULL: fine. Else the reason, as Erlang prints it. */
 typedef const char *check_fn(const struct field *f, struct span args, struct arena *a);
 
-static const char *type_of(const struct field *f, struct arena *a)
-{
-    static const char mark[] = "of type '";
-    const char *text = field_describe(f, a), *at = NULL;
-    for (const char *p = text; (p = strstr(p, mark)); p++)
-        at = p + sizeof(mark) - 1; /* the last one: the value comes before it */
-    return at && *at ? arena_strndup(a, at, strlen(at) - 1) : "unknown";
-}
-
 static const char *bad_type(const struct field *f, struct arena *a)
 {
-    return arena_printf(a, "{unacceptable_type,%s}", type_of(f, a));
+    return arena_printf(a, "{unacceptable_type,%s}", field_type_name(f->tag));
 }
 
 static const char *non_negative(const struct field *f, struct span args, struct arena *a)
 {
     (void)args;
     if (!field_is_integer(f) || f->tag == 't')
-        return arena_printf(a, "\"expected integer, got %s\"", type_of(f, a));
+        return arena_printf(a, "\"expected integer, got %s\"", field_type_name(f->tag));
     return f->integer < 0 ? arena_printf(a, "{value_negative,%lld}", (long long)f->integer) : NULL;
 }
 
@@ -252,14 +243,7 @@ int queue_check_args(struct span args, const char *what, struct arena *a, enum q
 /* rabbit_misc:val(): alone it says its type, beside another value it does not. */
 static const char *describe(const struct field *f, bool with_type, struct arena *a)
 {
-    if (!f)
-        return "none";
-    const char *text = field_describe(f, a), *end = NULL;
-    if (with_type)
-        return arena_printf(a, "the value %s", text);
-    for (const char *p = text; (p = strstr(p, " of type '")); p++)
-        end = p;
-    return end ? arena_strndup(a, text, (size_t)(end - text)) : text;
+    return !f || with_type ? field_describe(f, a) : arena_printf(a, "'%s'", field_text(f, a));
 }
 
 static int compare(struct span mine, struct span theirs, const char *name, const char *what, struct arena *a,

@@ -29,8 +29,8 @@ static int check_alternate(struct op_exchange_declare *d)
     if (!fields_get_str(d->args, "alternate-exchange", &f))
         return 0;
     if (f.tag != 'S') {
-        d->e.why = arena_printf(&d->e.arena, "invalid type for arg 'alternate-exchange' in %s",
-                                entity_name(&d->e, "exchange", d->name));
+        d->e.why = arena_printf(&d->e.arena, "invalid type '%s' for arg 'alternate-exchange' in %s",
+                                field_type_name(f.tag), entity_name(&d->e, "exchange", d->name));
         return ERR_ARGUMENT;
     }
     int err = entity_auth(&d->e, AUTH_READ, AUTH_EXCHANGE, d->name);

@@ -113,8 +113,13 @@ static int check_type(struct op_queue_declare *d, enum queue_type type)
 static int check_dead_letters(struct op_queue_declare *d)
 {
     struct field f;
-    if (!fields_get_str(d->args, "x-dead-letter-exchange", &f) || f.tag != 'S')
+    if (!fields_get_str(d->args, "x-dead-letter-exchange", &f))
         return 0;
+    if (f.tag != 'S') {
+        d->e.why = arena_printf(&d->e.arena, "invalid type '%s' for arg 'x-dead-letter-exchange' in %s",
+                                field_type_name(f.tag), entity_name(&d->e, "queue", d->name));
+        return ERR_ARGUMENT;
+    }
     int err = entity_auth(&d->e, AUTH_READ, AUTH_QUEUE, d->name);
     return err ? err : entity_auth(&d->e, AUTH_WRITE, AUTH_EXCHANGE, f.bytes);
 }

@@ -1,0 +1,953 @@
+/* Virtual hosts, exchanges, queues and bindings as metadata: what clients may declare and how they are told,
+ * on every shard and across restarts. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "core/broker.h"
+#include "core/fields.h"
+#include "core/meta_record.h"
+#include "core/queue.h"
+#include "core/space_impl.h"
+#include "os/sim/sim.h"
+
+enum { STEPS = 2000000, TICK_MS = 5 };
+
+static struct config config;
+static struct broker *broker;
+static struct arena arena;
+static bool ready;
+static struct shard_timer ticker;
+static unsigned pending;
+static char why[512]; /* of the last operation */
+static const struct handle nobody, alice = {5, 1, 0}, bob = {6, 1, 0};
+
+static void tick(struct shard *s, struct shard_timer *t)
+{
+    shard_timer_set(s, t, s->now_ns + TICK_MS * 1000000ull);
+}
+
+static void on_ready(void *arg, struct broker *b, int err)
+{
+    assert_int_equal(err, 0);
+    ready = true;
+    ticker = (struct shard_timer){.fire = tick};
+    shard_timer_set(&b->shards[0], &ticker, b->shards[0].now_ns + TICK_MS * 1000000ull);
+}
+
+static bool is_ready(void *arg)
+{
+    return ready;
+}
+
+static void boot(void)
+{
+    struct broker_options opt = {.config = &config, .ready = on_ready};
+    ready = false;
+    assert_int_equal(broker_open(&opt, &broker), 0);
+    assert_true(sim_run_until(is_ready, NULL, STEPS));
+}
+
+static void stop(void)
+{
+    broker_stop(broker);
+    assert_int_equal(broker_run(broker), 0);
+    broker_close(broker);
+}
+
+static void set(const char *key, const char *value)
+{
+    struct config_error e;
+    assert_int_equal(config_set(&config, key, value, CONFIG_FILE, &e), 0);
+}
+
+static void start(void **state)
+{
+    sim_reset(7);
+    config_init(&config);
+    set("shards", *state);
+    set("journal.file-bytes", "1MiB");
+    set("journal.max-bytes", "4MiB");
+    arena_init(&arena);
+    boot();
+}
+
+static void finish(void)
+{
+    stop();
+    arena_fini(&arena);
+}
+
+static void restart(void)
+{
+    stop();
+    boot();
+}
+
+static void crash(void)
+{
+    struct sim_image *image = sim_disk_image(sim_disk_ops(), SIM_CRASH_DROP);
+    stop();
+    sim_boot(image, 8);
+    boot();
+}
+
+static struct shard *last_shard(void)
+{
+    return &broker->shards[broker->shard_count - 1];
+}
+
+static struct span str(const char *s)
+{
+    return span_str(s);
+}
+
+static bool none_pending(void *arg)
+{
+    return pending == 0;
+}
+
+static void completed(struct conn *c, struct op *op)
+{
+    pending--;
+}
+
+static void *new_op(size_t size, struct handle conn)
+{
+    struct op *op = op_new_internal(last_shard(), size, completed, NULL);
+    op->conn = conn;
+    pending++;
+    return op;
+}
+
+static void wait_all(void)
+{
+    assert_true(sim_run_until(none_pending, NULL, STEPS));
+}
+
+/* Of an operation whose struct begins with op_entity. */
+static int end(void *entity)
+{
+    struct op_entity *e = entity;
+    wait_all();
+    int err = e->op.err;
+    snprintf(why, sizeof(why), "%s", e->why ? e->why : "");
+    op_entity_free(e);
+    return err;
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------- */
+
+enum { DURABLE = 1, EXCLUSIVE = 2, AUTO_DELETE = 4, PASSIVE = 8, INTERNAL = 16, UNUSED = 32, EMPTY = 64 };
+
+static struct op_queue_declare *new_declare(const char *name, unsigned flags, struct span args,
+                                            struct handle conn)
+{
+    struct op_queue_declare *d = new_op(sizeof(*d), conn);
+    d->name = str(name);
+    d->durable = flags & DURABLE;
+    d->exclusive = flags & EXCLUSIVE;
+    d->auto_delete = flags & AUTO_DELETE;
+    d->passive = flags & PASSIVE;
+    d->args = args;
+    return d;
+}
+
+static int declare_args(const char *name, unsigned flags, struct span args, struct handle conn)
+{
+    struct op_queue_declare *d = new_declare(name, flags, args, conn);
+    op_queue_declare_submit(d);
+    return end(d);
+}
+
+static int declare(const char *name, unsigned flags)
+{
+    return declare_args(name, flags, SPAN_NULL, alice);
+}
+
+static int delete_queue(const char *name, unsigned flags)
+{
+    struct op_queue_delete *d = new_op(sizeof(*d), alice);
+    d->name = str(name);
+    d->if_unused = flags & UNUSED;
+    d->if_empty = flags & EMPTY;
+    op_queue_delete_submit(d);
+    return end(d);
+}
+
+static int exchange_args(const char *name, const char *type, unsigned flags, struct span args)
+{
+    struct op_exchange_declare *d = new_op(sizeof(*d), alice);
+    d->name = str(name);
+    d->type = str(type);
+    d->durable = flags & DURABLE;
+    d->auto_delete = flags & AUTO_DELETE;
+    d->internal = flags & INTERNAL;
+    d->passive = flags & PASSIVE;
+    d->args = args;
+    op_exchange_declare_submit(d);
+    return end(d);
+}
+
+static int exchange(const char *name, const char *type, unsigned flags)
+{
+    return exchange_args(name, type, flags, SPAN_NULL);
+}
+
+static int delete_exchange(const char *name, unsigned flags)
+{
+    struct op_exchange_delete *d = new_op(sizeof(*d), alice);
+    d->name = str(name);
+    d->if_unused = flags & UNUSED;
+    op_exchange_delete_submit(d);
+    return end(d);
+}
+
+static struct op_bind *new_bind(const char *source, enum dest_kind kind, const char *dest, const char *key)
+{
+    struct op_bind *b = new_op(sizeof(*b), alice);
+    b->source = str(source);
+    b->kind = kind;
+    b->dest = str(dest);
+    b->key = str(key);
+    return b;
+}
+
+static int bind_to(const char *source, enum dest_kind kind, const char *dest, const char *key)
+{
+    struct op_bind *b = new_bind(source, kind, dest, key);
+    op_bind_submit(b);
+    return end(b);
+}
+
+static int bind_queue(const char *source, const char *queue, const char *key)
+{
+    return bind_to(source, DEST_QUEUE, queue, key);
+}
+
+static int unbind_queue(const char *source, const char *queue, const char *key)
+{
+    struct op_bind *b = new_bind(source, DEST_QUEUE, queue, key);
+    b->unbind = true;
+    op_bind_submit(b);
+    return end(b);
+}
+
+static int put_vhost(const char *name)
+{
+    struct op_vhost_put *v = new_op(sizeof(*v), nobody);
+    v->name = str(name);
+    op_vhost_put_submit(v);
+    return end(v);
+}
+
+static int delete_vhost(const char *name)
+{
+    struct op_vhost_delete *v = new_op(sizeof(*v), nobody);
+    v->name = str(name);
+    op_vhost_delete_submit(v);
+    return end(v);
+}
+
+static void create_topic(const char *name)
+{
+    struct op_topic_create *t = new_op(sizeof(*t), nobody);
+    t->name = str(name);
+    t->partitions = 1;
+    topic_config_default(&t->config);
+    op_topic_create_submit(t);
+    wait_all();
+    assert_int_equal(t->op.err, 0);
+    op_topic_create_free(t);
+}
+
+static void delete_topic(const char *name)
+{
+    struct op_topic_delete *t = new_op(sizeof(*t), nobody);
+    t->name = str(name);
+    op_topic_delete_submit(t);
+    wait_all();
+    assert_int_equal(t->op.err, 0);
+    op_topic_delete_free(t);
+}
+
+/* What waits for nobody has been decided: something that does comes behind it, twice, since a deletion
+ * submits others. */
+static void settle(void)
+{
+    for (int i = 0; i < 2; i++)
+        exchange("amq.direct", "", PASSIVE);
+}
+
+/* ---- what every shard sees ----------------------------------------------------------------------------- */
+
+static bool queue_on_all(const char *name)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < broker->shard_count; i++)
+        n += space_queue(broker->shards[i].spaces->root, str(name)) != NULL;
+    assert_true(n == 0 || n == broker->shard_count);
+    return n > 0;
+}
+
+static bool exchange_on_all(const char *name)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < broker->shard_count; i++)
+        n += space_exchange(broker->shards[i].spaces->root, str(name)) != NULL;
+    assert_true(n == 0 || n == broker->shard_count);
+    return n > 0;
+}
+
+static size_t bindings_on_all(const char *source)
+{
+    size_t n = SIZE_MAX;
+    for (unsigned i = 0; i < broker->shard_count; i++) {
+        struct exchange *x = space_exchange(broker->shards[i].spaces->root, str(source));
+        assert_non_null(x);
+        assert_true(n == SIZE_MAX || n == x->binding_count);
+        n = x->binding_count;
+    }
+    return n;
+}
+
+static struct queue_info *info(const char *name)
+{
+    struct queue_info *q = space_queue(last_shard()->spaces->root, str(name));
+    assert_non_null(q);
+    return q;
+}
+
+static struct fields_writer table(void)
+{
+    struct fields_writer w;
+    fields_writer_init(&w, &arena);
+    return w;
+}
+
+static struct span int_arg(const char *name, char tag, int64_t v)
+{
+    struct fields_writer w = table();
+    fields_put_int(&w, str(name), tag, v);
+    return fields_done(&w);
+}
+
+static struct span str_arg(const char *name, const char *v)
+{
+    struct fields_writer w = table();
+    fields_put_str(&w, str(name), str(v));
+    return fields_done(&w);
+}
+
+/* ---- queues -------------------------------------------------------------------------------------------- */
+
+static void a_declared_queue_is_on_every_shard(void **state)
+{
+    start(state);
+    assert_int_equal(declare("q", DURABLE), 0);
+    assert_true(queue_on_all("q"));
+    assert_int_equal(declare("q", DURABLE | PASSIVE), 0);
+    assert_int_equal(delete_queue("q", 0), 0);
+    assert_false(queue_on_all("q"));
+    assert_int_equal(delete_queue("q", 0), 0); /* no error */
+    assert_int_equal(declare("q", PASSIVE), ERR_NOT_FOUND);
+    assert_string_equal(why, "no queue 'q' in vhost '/'");
+    finish();
+}
+
+static void a_queue_declared_otherwise_is_refused_in_rabbitmqs_words(void **state)
+{
+    start(state);
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(declare("q", DURABLE), ERR_INEQUIVALENT);
+    assert_string_equal(
+        why, "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'true' but current is 'false'");
+    assert_int_equal(declare("q", AUTO_DELETE), ERR_INEQUIVALENT);
+    assert_string_equal(why, "inequivalent arg 'auto_delete' for queue 'q' in vhost '/': received 'true' but "
+                             "current is 'false'");
+    assert_int_equal(declare_args("q", 0, int_arg("x-max-priority", 'I', 3), alice), ERR_INEQUIVALENT);
+    assert_string_equal(why,
+                        "inequivalent arg 'x-max-priority' for queue 'q' in vhost '/': received the value "
+                        "'3' of type 'signedint' but current is none");
+    finish();
+}
+
+static void arguments_are_compared_by_what_they_mean(void **state)
+{
+    start(state);
+    assert_int_equal(declare_args("q", 0, int_arg("x-message-ttl", 'l', 10), alice), 0);
+    assert_int_equal(declare_args("q", 0, int_arg("x-message-ttl", 's', 10), alice), 0);
+    assert_int_equal(declare_args("q", 0, int_arg("x-message-ttl", 'l', 11), alice), ERR_INEQUIVALENT);
+    assert_string_equal(why, "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received '11' but "
+                             "current is '10'");
+    assert_int_equal(declare("q", 0), ERR_INEQUIVALENT);
+    assert_string_equal(why, "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received none but "
+                             "current is the value '10' of type 'long'");
+    assert_int_equal(declare_args("c", 0, str_arg("x-queue-type", "classic"), alice), 0);
+    assert_int_equal(declare("c", 0), 0);
+    assert_int_equal(declare_args("c", 0, str_arg("x-nobody-knows", "this"), alice), 0);
+    finish();
+}
+
+static void bad_arguments_are_refused_in_rabbitmqs_words(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t value;
+        const char *reason;
+    } cases[] = {
+        {"x-message-ttl", -1, "{value_negative,-1}"},
+        {"x-expires", 0, "{value_zero,0}"},
+        {"x-max-priority", 256, "{max_value_exceeded,256}"},
+        {"x-message-ttl", 4294967296, "{value_too_big,4294967296}"},
+        {"x-overflow", 1, "{unacceptable_type,long}"},
+    };
+    start(state);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char expected[200];
+        snprintf(expected, sizeof(expected), "invalid arg '%s' for queue 'q' in vhost '/': %s", cases[i].name,
+                 cases[i].reason);
+        assert_int_equal(declare_args("q", 0, int_arg(cases[i].name, 'l', cases[i].value), alice),
+                         ERR_ARGUMENT);
+        assert_string_equal(why, expected);
+    }
+    assert_int_equal(declare_args("q", 0, str_arg("x-message-ttl", "soon"), alice), ERR_ARGUMENT);
+    assert_string_equal(
+        why, "invalid arg 'x-message-ttl' for queue 'q' in vhost '/': \"expected integer, got longstr\"");
+    assert_int_equal(declare_args("q", 0, str_arg("x-overflow", "explode"), alice), ERR_ARGUMENT);
+    assert_string_equal(why, "invalid arg 'x-overflow' for queue 'q' in vhost '/': invalid_overflow");
+    assert_int_equal(declare_args("q", 0, str_arg("x-dead-letter-routing-key", "k"), alice), ERR_ARGUMENT);
+    assert_string_equal(why, "invalid arg 'x-dead-letter-routing-key' for queue 'q' in vhost '/': "
+                             "routing_key_but_no_dlx_defined");
+    assert_false(queue_on_all("q"));
+    finish();
+}
+
+static void quorum_queues_are_durable_and_named_by_clients(void **state)
+{
+    start(state);
+    struct span quorum = str_arg("x-queue-type", "quorum");
+    assert_int_equal(declare_args("q", DURABLE, quorum, alice), 0);
+    assert_int_equal(info("q")->type, QUEUE_QUORUM);
+    assert_int_equal(declare("q", DURABLE), ERR_INEQUIVALENT);
+    assert_string_equal(why, "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received none but "
+                             "current is the value 'quorum' of type 'longstr'");
+    assert_int_equal(declare_args("r", 0, quorum, alice), ERR_ARGUMENT);
+    assert_string_equal(why, "invalid property 'non-durable' for queue 'r' in vhost '/'");
+    assert_int_equal(declare_args("r", DURABLE | EXCLUSIVE, quorum, alice), ERR_ARGUMENT);
+    assert_string_equal(why, "invalid property 'exclusive-owner' for queue 'r' in vhost '/'");
+    assert_int_equal(declare_args("", DURABLE, quorum, alice), ERR_ARGUMENT);
+    assert_string_equal(why, "Cannot declare a server-named queue for type rabbit_quorum_queue");
+    assert_int_equal(declare_args("s", DURABLE, str_arg("x-queue-type", "stream"), alice), ERR_UNSUPPORTED);
+    finish();
+}
+
+static void names_are_stripped_reserved_and_made(void **state)
+{
+    start(state);
+    assert_int_equal(declare("amq.mine", 0), ERR_RESERVED);
+    assert_string_equal(why, "queue name 'amq.mine' contains reserved prefix 'amq.*'");
+    assert_int_equal(declare("a\r\nb", 0), 0);
+    assert_true(queue_on_all("ab"));
+    struct op_queue_declare *d = new_declare("", EXCLUSIVE, SPAN_NULL, alice);
+    op_queue_declare_submit(d);
+    wait_all();
+    assert_int_equal(d->e.op.err, 0);
+    assert_true(d->ret_created);
+    assert_int_equal(d->ret_name.len, 30);
+    assert_memory_equal(d->ret_name.ptr, "amq.gen-", 8);
+    op_entity_free(&d->e);
+    finish();
+}
+
+static void an_exclusive_queue_is_its_connections_and_goes_with_it(void **state)
+{
+    start(state);
+    assert_int_equal(declare("q", EXCLUSIVE | DURABLE), 0);
+    assert_int_equal(declare("q", EXCLUSIVE), 0); /* its durability counts for nothing */
+    assert_int_equal(info("q")->shard, alice.shard);
+    assert_int_equal(declare_args("q", EXCLUSIVE, SPAN_NULL, bob), ERR_LOCKED_OUT);
+    assert_string_equal(why, "cannot obtain exclusive access to locked queue 'q' in vhost '/'. It could be "
+                             "originally declared on another connection or the exclusive property value does "
+                             "not match that of the original declaration.");
+    assert_int_equal(declare("q", 0), ERR_LOCKED_OUT);
+    assert_int_equal(declare_args("q", PASSIVE, SPAN_NULL, bob), ERR_LOCKED_OUT);
+    struct queue_info *q;
+    struct actor actor = {&auth_operator, &auth_default_vhost};
+    assert_int_equal(queue_find(last_shard(), &actor, bob, AUTH_READ, str("q"), &q), ERR_LOCKED_OUT);
+    assert_int_equal(queue_find(last_shard(), &actor, alice, AUTH_READ, str("q"), &q), 0);
+    space_conn_gone(&broker->shards[alice.shard], bob);
+    settle();
+    assert_true(queue_on_all("q"));
+    space_conn_gone(&broker->shards[alice.shard], alice);
+    settle();
+    assert_false(queue_on_all("q"));
+    finish();
+}
+
+/* The connection dies while its declarations are still on their way through the rounds. */
+static void a_connection_that_dies_leaves_no_queue_behind(void **state)
+{
+    enum { N = 50 };
+    struct op_queue_declare *d[N];
+    char names[N][16];
+    start(state);
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof(names[i]), "q%d", i / 2); /* each one twice */
+        d[i] = new_declare(names[i], EXCLUSIVE, SPAN_NULL, alice);
+        op_queue_declare_submit(d[i]);
+    }
+    space_conn_gone(last_shard(), alice); /* on the connection's shard, where the declarations came from */
+    wait_all();
+    settle();
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(d[i]->e.op.err, 0);
+        op_entity_free(&d[i]->e);
+        assert_false(queue_on_all(names[i]));
+    }
+    assert_int_equal(broker->shards[0].spaces->owners.count, 0);
+    finish();
+}
+
+static void operations_on_a_name_keep_their_order(void **state)
+{
+    start(state);
+    assert_int_equal(declare("q", DURABLE), 0);
+    struct op_bind *b1 = new_bind("amq.direct", DEST_QUEUE, "q", "k1");
+    struct op_queue_delete *del = new_op(sizeof(*del), alice);
+    struct op_queue_declare *again = new_declare("q", DURABLE, SPAN_NULL, alice);
+    struct op_bind *b2 = new_bind("amq.direct", DEST_QUEUE, "q", "k2");
+    del->name = str("q");
+    op_bind_submit(b1);
+    op_queue_delete_submit(del);
+    op_queue_declare_submit(again);
+    op_bind_submit(b2);
+    wait_all();
+    assert_true(again->ret_created);
+    assert_int_equal(end(b1) | end(del) | end(again) | end(b2), 0);
+    assert_int_equal(bindings_on_all("amq.direct"), 1);
+    assert_int_equal(info("q")->dest.kind, DEST_QUEUE);
+    finish();
+}
+
+static void ids_of_all_levels_are_on_the_queues_shard(void **state)
+{
+    start(state);
+    assert_int_equal(declare_args("p", DURABLE, int_arg("x-max-priority", 'B', 10), alice), 0);
+    assert_int_equal(declare("q", DURABLE), 0);
+    assert_int_equal(declare("v", 0), 0);
+    const struct queue_info *p = info("p"), *q = info("q"), *v = info("v");
+    for (unsigned level = 0; level <= 10; level++) {
+        assert_int_equal(store_shard_of(broker->store, queue_log_id(p->id, level)), p->shard);
+        assert_true(queue_log_id(p->id, level) < q->id);
+    }
+    assert_int_equal(p->config.max_priority, 10);
+    assert_true(v->id > QUEUE_VOLATILE_IDS && q->id < QUEUE_VOLATILE_IDS);
+    finish();
+}
+
+static void ids_of_durable_queues_are_never_used_again(void **state)
+{
+    start(state);
+    assert_int_equal(declare_args("p", DURABLE, int_arg("x-max-priority", 'B', 3), alice), 0);
+    uint64_t old = info("p")->id;
+    assert_int_equal(delete_queue("p", 0), 0);
+    crash();
+    assert_int_equal(declare("p", DURABLE), 0);
+    assert_true(info("p")->id > queue_log_id(old, 3));
+    finish();
+}
+
+static void a_full_catalogue_refuses_more(void **state)
+{
+    start(state);
+    config.amqp_max_queues = 2;
+    assert_int_equal(declare("a", 0), 0);
+    assert_int_equal(declare("b", 0), 0);
+    assert_int_equal(declare("c", 0), ERR_LIMIT);
+    assert_int_equal(declare("a", 0), 0);
+    finish();
+}
+
+/* ---- exchanges ----------------------------------------------------------------------------------------- */
+
+static void the_predeclared_exchanges_are_there_and_nobodys(void **state)
+{
+    static const char *const names[] = {
+        "", "amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace"};
+    start(state);
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        assert_true(exchange_on_all(names[i]));
+    assert_int_equal(exchange("amq.topic", "topic", DURABLE), 0); /* it is so */
+    assert_int_equal(exchange("amq.mine", "topic", DURABLE), ERR_RESERVED);
+    assert_string_equal(why, "exchange name 'amq.mine' contains reserved prefix 'amq.*'");
+    assert_int_equal(delete_exchange("amq.topic", 0), ERR_RESERVED);
+    assert_int_equal(delete_exchange("", 0), ERR_DENIED);
+    assert_int_equal(exchange("", "direct", 0), ERR_DENIED);
+    assert_string_equal(why, "operation not permitted on the default exchange");
+    finish();
+}
+
+static void an_exchange_declared_otherwise_is_refused(void **state)
+{
+    start(state);
+    assert_int_equal(exchange("x", "direct", DURABLE), 0);
+    assert_int_equal(exchange("x", "direct", DURABLE), 0);
+    assert_int_equal(exchange("x", "topic", DURABLE), ERR_INEQUIVALENT);
+    assert_string_equal(
+        why,
+        "inequivalent arg 'type' for exchange 'x' in vhost '/': received 'topic' but current is 'direct'");
+    assert_int_equal(exchange("x", "direct", 0), ERR_INEQUIVALENT);
+    assert_int_equal(exchange("x", "direct", DURABLE | INTERNAL), ERR_INEQUIVALENT);
+    assert_int_equal(exchange("y", "x-unheard-of", 0), ERR_ARGUMENT);
+    assert_string_equal(why, "unknown exchange type 'x-unheard-of'");
+    assert_int_equal(exchange("y", "", PASSIVE), ERR_NOT_FOUND);
+    assert_string_equal(why, "no exchange 'y' in vhost '/'");
+    assert_int_equal(exchange_args("x", "direct", DURABLE, str_arg("alternate-exchange", "other")),
+                     ERR_INEQUIVALENT);
+    finish();
+}
+
+static void a_delayed_exchange_has_a_hidden_queue(void **state)
+{
+    start(state);
+    struct span args = str_arg("x-delayed-type", "topic");
+    assert_int_equal(exchange_args("d", "x-delayed-message", DURABLE, args), 0);
+    restart();
+    for (unsigned i = 0; i < broker->shard_count; i++) {
+        struct shard *s = &broker->shards[i];
+        struct exchange *x = space_exchange(s->spaces->root, str("d"));
+        struct queue_info *q = queue_info_by_id(s, x->id);
+        assert_non_null(q);
+        assert_ptr_equal(q->delays, x);
+        assert_true(q->durable);
+        assert_true((q->live != NULL) == (q->shard == i));
+    }
+    assert_false(queue_on_all("d"));
+    uint64_t id = space_exchange(last_shard()->spaces->root, str("d"))->id;
+    assert_int_equal(delete_exchange("d", 0), 0);
+    assert_null(queue_info_by_id(last_shard(), id));
+    finish();
+}
+
+/* ---- bindings ------------------------------------------------------------------------------------------ */
+
+static void binding_twice_is_binding_once(void **state)
+{
+    start(state);
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(bind_queue("amq.direct", "q", "k"), 0);
+    assert_int_equal(bind_queue("amq.direct", "q", "k"), 0);
+    assert_int_equal(bindings_on_all("amq.direct"), 1);
+    assert_int_equal(unbind_queue("amq.direct", "q", "other"), 0);
+    assert_int_equal(unbind_queue("amq.direct", "q", "k"), 0);
+    assert_int_equal(bindings_on_all("amq.direct"), 0);
+    assert_int_equal(unbind_queue("amq.direct", "q", "k"), 0);
+    assert_int_equal(bind_queue("amq.direct", "none", "k"), ERR_NOT_FOUND);
+    assert_string_equal(why, "no queue 'none' in vhost '/'");
+    assert_int_equal(bind_queue("none", "q", "k"), ERR_NOT_FOUND);
+    assert_string_equal(why, "no exchange 'none' in vhost '/'");
+    assert_int_equal(bind_queue("", "q", "k"), ERR_DENIED);
+    finish();
+}
+
+static void many_bindings_fit_one_round(void **state)
+{
+    enum { N = 300 };
+    struct op_bind *b[N];
+    char keys[N][8];
+    start(state);
+    assert_int_equal(declare("q", 0), 0);
+    for (int i = 0; i < N; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "k%d", i % (N / 2)); /* each one twice */
+        b[i] = new_bind("amq.topic", DEST_QUEUE, "q", keys[i]);
+        op_bind_submit(b[i]);
+    }
+    wait_all();
+    for (int i = 0; i < N; i++)
+        assert_int_equal(end(b[i]), 0);
+    assert_int_equal(bindings_on_all("amq.topic"), N / 2);
+    assert_int_equal(delete_queue("q", 0), 0);
+    assert_int_equal(bindings_on_all("amq.topic"), 0);
+    finish();
+}
+
+static void an_auto_delete_exchange_goes_with_its_last_binding(void **state)
+{
+    start(state);
+    assert_int_equal(exchange("x", "fanout", AUTO_DELETE), 0);
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(bind_queue("x", "q", "1"), 0);
+    assert_int_equal(bind_queue("x", "q", "2"), 0);
+    assert_int_equal(unbind_queue("x", "q", "1"), 0);
+    assert_true(exchange_on_all("x"));
+    assert_int_equal(unbind_queue("x", "q", "2"), 0);
+    assert_false(exchange_on_all("x"));
+    finish();
+}
+
+/* x -> y -> q: with the queue go both, the durable one for good. */
+static void auto_delete_exchanges_go_one_after_the_other(void **state)
+{
+    start(state);
+    assert_int_equal(exchange("x", "fanout", AUTO_DELETE | DURABLE), 0);
+    assert_int_equal(exchange("y", "fanout", AUTO_DELETE), 0);
+    assert_int_equal(exchange("z", "fanout", AUTO_DELETE), 0);
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(declare("r", 0), 0);
+    assert_int_equal(bind_to("x", DEST_EXCHANGE, "y", ""), 0);
+    assert_int_equal(bind_queue("y", "q", "1"), 0);
+    assert_int_equal(bind_queue("y", "q", "2"), 0);
+    assert_int_equal(bind_queue("z", "q", ""), 0);
+    assert_int_equal(bind_queue("z", "r", ""), 0);
+    assert_int_equal(delete_queue("q", 0), 0);
+    assert_false(exchange_on_all("x"));
+    assert_false(exchange_on_all("y"));
+    assert_true(exchange_on_all("z")); /* it still leads to r */
+    crash();
+    assert_false(exchange_on_all("x"));
+    finish();
+}
+
+static void an_exchange_in_use_is_not_deleted_if_unused(void **state)
+{
+    start(state);
+    assert_int_equal(exchange("x", "fanout", 0), 0);
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(bind_queue("x", "q", ""), 0);
+    assert_int_equal(delete_exchange("x", UNUSED), ERR_IN_USE);
+    assert_string_equal(why, "exchange 'x' in vhost '/' in use");
+    assert_int_equal(delete_exchange("x", 0), 0);
+    assert_true(list_empty(&info("q")->dest.bindings));
+    finish();
+}
+
+static void a_topic_can_be_bound_and_takes_its_bindings_along(void **state)
+{
+    start(state);
+    assert_int_equal(bind_to("amq.topic", DEST_TOPIC, "t", "a.#"), ERR_NOT_FOUND);
+    create_topic("t");
+    assert_int_equal(bind_to("amq.topic", DEST_TOPIC, "t", "a.#"), 0);
+    restart();
+    assert_int_equal(bindings_on_all("amq.topic"), 1);
+    delete_topic("t");
+    assert_int_equal(bindings_on_all("amq.topic"), 0);
+    create_topic("t");
+    assert_int_equal(bindings_on_all("amq.topic"), 0);
+    finish();
+}
+
+/* ---- across restarts ----------------------------------------------------------------------------------- */
+
+static void what_is_durable_stays_and_the_rest_goes(void **state)
+{
+    start(state);
+    assert_int_equal(exchange("dx", "topic", DURABLE), 0);
+    assert_int_equal(exchange("vx", "topic", 0), 0);
+    assert_int_equal(declare_args("dq", DURABLE, int_arg("x-message-ttl", 'I', 7000), alice), 0);
+    assert_int_equal(declare("vq", 0), 0);
+    assert_int_equal(bind_queue("dx", "dq", "dd"), 0);
+    assert_int_equal(bind_queue("dx", "vq", "dv"), 0);
+    assert_int_equal(bind_queue("vx", "dq", "vd"), 0);
+    assert_int_equal(bind_queue("amq.topic", "dq", "d"), 0);
+    uint64_t id = info("dq")->id;
+    for (int i = 0; i < 3; i++) { /* from the log, from a snapshot, and from what that wrote */
+        if (i)
+            restart();
+        else
+            crash();
+        assert_true(exchange_on_all("dx"));
+        assert_false(exchange_on_all("vx"));
+        assert_false(queue_on_all("vq"));
+        assert_int_equal(info("dq")->id, id);
+        assert_int_equal(info("dq")->config.ttl_ms, 7000);
+        assert_int_equal(bindings_on_all("dx"), 1);
+        assert_int_equal(bindings_on_all("amq.topic"), 1);
+    }
+    assert_int_equal(declare_args("dq", DURABLE, int_arg("x-message-ttl", 'I', 7000), alice), 0);
+    finish();
+}
+
+/* The snapshot is applied to another broker: what it says of itself is the same. */
+static void a_snapshot_has_everything_durable(void **state)
+{
+    start(state);
+    assert_int_equal(put_vhost("team"), 0);
+    assert_int_equal(exchange("x", "x-consistent-hash", DURABLE), 0);
+    assert_int_equal(exchange_args("d", "x-delayed-message", DURABLE, str_arg("x-delayed-type", "direct")),
+                     0);
+    assert_int_equal(declare_args("q", DURABLE, int_arg("x-max-priority", 'B', 9), alice), 0);
+    assert_int_equal(bind_queue("x", "q", "3"), 0);
+    assert_int_equal(declare("v", 0), 0);
+    struct outq out;
+    outq_init(&out, &broker->shards[0].output_pool);
+    meta_snapshot(broker->meta, &out);
+    uint8_t *bytes = arena_alloc(&arena, out.len);
+    size_t len = out.len;
+    outq_copy_to(&out, bytes);
+    outq_fini(&out);
+    uint64_t next = broker->meta->next_log_id;
+    stop();
+    sim_reset(9);
+    boot();
+    assert_int_equal(meta_restore(broker->meta, span_of(bytes, len)), 0);
+    assert_true(exchange_on_all("x") && exchange_on_all("d") && queue_on_all("q"));
+    assert_false(queue_on_all("v"));
+    assert_int_equal(bindings_on_all("x"), 1);
+    assert_int_equal(info("q")->config.max_priority, 9);
+    assert_non_null(space_find(last_shard(), str("team")));
+    assert_int_equal(broker->meta->next_log_id, next);
+    finish(); /* its queues do not live: that is for the recovery of a start */
+}
+
+/* ---- virtual hosts ------------------------------------------------------------------------------------- */
+
+static void a_virtual_host_is_a_world_of_its_own(void **state)
+{
+    start(state);
+    assert_int_equal(put_vhost("team"), 0);
+    assert_int_equal(put_vhost("team"), 0);
+    restart();
+    struct vspace *v = space_find(last_shard(), str("team"));
+    assert_non_null(v);
+    struct op_queue_declare *d = new_declare("q", DURABLE, SPAN_NULL, alice);
+    d->e.op.actor.vhost = &v->vhost;
+    op_queue_declare_submit(d);
+    assert_int_equal(end(d), 0);
+    assert_false(queue_on_all("q"));
+    assert_non_null(space_queue(v, str("q")));
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(delete_vhost("team"), 0);
+    assert_null(space_find(last_shard(), str("team")));
+    assert_true(queue_on_all("q"));
+    assert_int_equal(delete_vhost("team"), ERR_NOT_FOUND);
+    assert_int_equal(delete_vhost("/"), ERR_RESERVED);
+    restart();
+    assert_null(space_find(last_shard(), str("team")));
+    finish();
+}
+
+/* ---- records ------------------------------------------------------------------------------------------- */
+
+static int put_record(const char *key, struct span value)
+{
+    struct op_record *r = new_op(sizeof(*r), nobody);
+    r->kind = RECORD_PARAMETER;
+    r->key = str(key);
+    r->value = value;
+    op_record_submit(r);
+    wait_all();
+    int err = r->op.err;
+    op_record_free(r);
+    return err;
+}
+
+static void records_are_on_every_shard_and_stay(void **state)
+{
+    start(state);
+    assert_int_equal(put_record("k", str("one")), 0);
+    assert_int_equal(put_record("gone", str("x")), 0);
+    assert_int_equal(put_record("k", str("two")), 0);
+    assert_int_equal(put_record("gone", SPAN_NULL), 0);
+    assert_int_equal(put_record("gone", SPAN_NULL), ERR_NOT_FOUND);
+    for (int i = 0; i < 3; i++) {
+        for (unsigned n = 0; n < broker->shard_count; n++) {
+            struct meta_record *r = meta_record_find(&broker->shards[n], RECORD_PARAMETER, str("k"));
+            assert_non_null(r);
+            assert_true(span_eq_str(r->value, "two"));
+            assert_int_equal(meta_record_count(&broker->shards[n], RECORD_PARAMETER), 1);
+        }
+        if (i == 0)
+            crash();
+        else
+            restart();
+    }
+    finish();
+}
+
+/* ---- settings of queues -------------------------------------------------------------------------------- */
+
+static void a_policy_and_arguments_give_the_smaller_number(void **state)
+{
+    start(state);
+    assert_int_equal(declare_args("q", 0, int_arg("x-message-ttl", 'I', 500), alice), 0);
+    struct queue_info *q = info("q");
+    struct fields_writer p = table(), o = table();
+    fields_put_int(&p, str("message-ttl"), 'I', 900);
+    fields_put_int(&p, str("max-length"), 'I', 100);
+    fields_put_str(&p, str("dead-letter-exchange"), str("dlx"));
+    fields_put_str(&p, str("overflow"), str("reject-publish"));
+    fields_put_int(&o, str("max-length"), 'I', 50);
+    queue_config_compute(q, fields_done(&p), fields_done(&o));
+    assert_int_equal(q->config.ttl_ms, 500);
+    assert_int_equal(q->config.max_length, 50);
+    assert_true(span_eq_str(q->config.dead_letter_exchange, "dlx"));
+    assert_int_equal(q->config.overflow, OVERFLOW_REJECT);
+    queue_config_compute(q, SPAN_NULL, SPAN_NULL);
+    assert_int_equal(q->config.max_length, -1);
+    assert_true(span_is_null(q->config.dead_letter_exchange));
+    finish();
+}
+
+static void delayed_retries_are_named_as_rabbitmq_does(void **state)
+{
+    start(state);
+    struct fields_writer w = table();
+    fields_put_str(&w, str("x-delayed-retry-type"), str("all"));
+    fields_put_int(&w, str("x-delayed-retry-min"), 'I', 200);
+    fields_put_int(&w, str("x-max-retries"), 'I', 3);
+    assert_int_equal(declare_args("q", 0, fields_done(&w), alice), 0);
+    assert_int_equal(info("q")->config.retry_type, RETRY_ALL);
+    assert_int_equal(info("q")->config.retry_min_ms, 200);
+    assert_int_equal(info("q")->config.retry_max_ms, 300000);
+    assert_int_equal(info("q")->config.max_retries, 3);
+    assert_int_equal(declare_args("r", 0, str_arg("x-delayed-retry-type", "some"), alice), ERR_ARGUMENT);
+    assert_int_equal(declare("r", 0), 0);
+    assert_int_equal(info("r")->config.retry_min_ms, -1);
+    finish();
+}
+
+#define BOTH(test)                                                                                           \
+    {#test " (1 shard)", test, NULL, NULL, "1"},                                                             \
+    {                                                                                                        \
+#test " (3 shards)", test, NULL, NULL, "3"                                                           \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(a_declared_queue_is_on_every_shard),
+        BOTH(a_queue_declared_otherwise_is_refused_in_rabbitmqs_words),
+        BOTH(arguments_are_compared_by_what_they_mean),
+        BOTH(bad_arguments_are_refused_in_rabbitmqs_words),
+        BOTH(quorum_queues_are_durable_and_named_by_clients),
+        BOTH(names_are_stripped_reserved_and_made),
+        BOTH(an_exclusive_queue_is_its_connections_and_goes_with_it),
+        BOTH(a_connection_that_dies_leaves_no_queue_behind),
+        BOTH(operations_on_a_name_keep_their_order),
+        BOTH(ids_of_all_levels_are_on_the_queues_shard),
+        BOTH(ids_of_durable_queues_are_never_used_again),
+        BOTH(a_full_catalogue_refuses_more),
+        BOTH(the_predeclared_exchanges_are_there_and_nobodys),
+        BOTH(an_exchange_declared_otherwise_is_refused),
+        BOTH(a_delayed_exchange_has_a_hidden_queue),
+        BOTH(binding_twice_is_binding_once),
+        BOTH(many_bindings_fit_one_round),
+        BOTH(an_auto_delete_exchange_goes_with_its_last_binding),
+        BOTH(auto_delete_exchanges_go_one_after_the_other),
+        BOTH(an_exchange_in_use_is_not_deleted_if_unused),
+        BOTH(a_topic_can_be_bound_and_takes_its_bindings_along),
+        BOTH(what_is_durable_stays_and_the_rest_goes),
+        BOTH(a_snapshot_has_everything_durable),
+        BOTH(a_virtual_host_is_a_world_of_its_own),
+        BOTH(records_are_on_every_shard_and_stay),
+        BOTH(a_policy_and_arguments_give_the_smaller_number),
+        BOTH(delayed_retries_are_named_as_rabbitmq_does),
+    };
+    return cmocka_run_group_tests_name("core_space", tests, NULL, NULL);
+}
