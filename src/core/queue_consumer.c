@@ -219,12 +219,23 @@ void queue_cancel_all(struct queue *q)
 /* ---- window ----------------------------------------------------------------------------------------------
  */
 
+static void set_limited(struct consumer *c, bool limited)
+{
+    if (c->limited != limited && !c->get && !c->cancelled) {
+        c->limited = limited;
+        c->queue->limited_count += limited ? 1u : -1u;
+    }
+    c->credit = 0;
+}
+
 static void start_window(struct shard *s, struct msg *m)
 {
     struct op_window *o = container_of(m, struct op_window, op.msg);
     struct consumer *c = handle_get(&s->queues->consumers, o->consumer);
     if (c) {
         c->in_flight -= o->bytes < c->in_flight ? o->bytes : c->in_flight;
+        if (o->limit != WINDOW_KEEP)
+            set_limited(c, o->limit == WINDOW_LIMIT);
         if (c->limited) {
             c->credit += o->credit;
             c->told_available = false;

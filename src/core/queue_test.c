@@ -371,6 +371,23 @@ static void a_limited_consumer_is_told_and_asks(void **state)
     kit_stop();
 }
 
+static void a_running_consumer_can_be_limited_and_freed_again(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    struct taker *t = kit_consume("q", 0, false);
+    kit_limit(t, WINDOW_LIMIT, 2);
+    publish_many("q", 0, 5, true);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 2);
+    assert_int_equal(t->available, 1);
+    kit_limit(t, WINDOW_UNLIMIT, 0);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 5);
+    kit_release(t);
+    kit_stop();
+}
+
 static void exclusive_consumers_are_alone(void **state)
 {
     int err;
@@ -410,6 +427,7 @@ int main(void)
         BOTH(consumers_hear_that_their_queue_is_gone),
         BOTH(one_consumer_is_active_at_a_time),
         BOTH(a_limited_consumer_is_told_and_asks),
+        BOTH(a_running_consumer_can_be_limited_and_freed_again),
         BOTH(exclusive_consumers_are_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -325,7 +325,7 @@ void kit_settle(struct taker *t, uint64_t first, uint64_t last, enum outcome out
     op_settle_free(o);
 }
 
-void kit_window(struct taker *t, size_t bytes, uint32_t credit)
+static void window(struct taker *t, size_t bytes, uint32_t credit, enum window_limit limit)
 {
     bool done = false;
     struct op_window *o = op_new_internal(kit_shard(), sizeof(*o), completed, &done);
@@ -334,9 +334,20 @@ void kit_window(struct taker *t, size_t bytes, uint32_t credit)
     o->bytes = bytes;
     o->credit = credit;
     o->prefetch = UINT32_MAX;
+    o->limit = limit;
     op_window_submit(o);
     await(&done);
     op_free(o);
+}
+
+void kit_window(struct taker *t, size_t bytes, uint32_t credit)
+{
+    window(t, bytes, credit, WINDOW_KEEP);
+}
+
+void kit_limit(struct taker *t, enum window_limit limit, uint32_t credit)
+{
+    window(t, 0, credit, limit);
 }
 
 void kit_release(struct taker *t)

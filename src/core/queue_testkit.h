@@ -48,6 +48,7 @@ struct taker *kit_consume(const char *queue, uint32_t prefetch, bool no_ack);
 struct taker *kit_consume_with(const char *queue, struct op_consume options, int *ret_err);
 void kit_settle(struct taker *t, uint64_t first, uint64_t last, enum outcome outcome, bool durable);
 void kit_window(struct taker *t, size_t bytes, uint32_t credit);
+void kit_limit(struct taker *t, enum window_limit limit, uint32_t credit);
 void kit_release(struct taker *t);
 uint64_t kit_ready(const char *queue);
 uint64_t kit_unacked(const char *queue);
