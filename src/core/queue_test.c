@@ -376,11 +376,14 @@ static void a_running_consumer_can_be_limited_and_freed_again(void **state)
     kit_start(state);
     kit_declare("q", true, "");
     struct taker *t = kit_consume("q", 0, false);
-    kit_limit(t, WINDOW_LIMIT, 2);
+    kit_limit(t, WINDOW_LIMIT, 0);
     publish_many("q", 0, 5, true);
     kit_run_ms(10);
-    assert_int_equal(t->seen_count, 2);
+    assert_int_equal(t->seen_count, 0);
     assert_int_equal(t->available, 1);
+    kit_window(t, 0, 2);
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 2);
     kit_limit(t, WINDOW_UNLIMIT, 0);
     kit_run_ms(10);
     assert_int_equal(t->seen_count, 5);
