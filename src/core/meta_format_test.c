@@ -165,6 +165,104 @@ static void a_bad_name_or_an_id_of_zero_is_refused(void **state)
     assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
 }
 
+/* ---- virtual hosts and what they hold ------------------------------------------------------------------ */
+
+static const uint8_t table[] = {1, 'a', 't', 1}; /* a: true */
+
+static struct meta_command sample_of(enum meta_type type)
+{
+    static struct span also[2];
+    also[0] = span_str("x1");
+    also[1] = span_str("x2");
+    bool drops = type == META_EXCHANGE_DROP || type == META_QUEUE_DROP || type == META_UNBIND;
+    struct meta_command c = {.type = type, .next = 700};
+    c.entity = (struct meta_entity){.kind = 1,
+                                    .flags = META_DURABLE | META_AUTO_DELETE,
+                                    .type = 1,
+                                    .vhost = 3,
+                                    .id = 650,
+                                    .name = span_str("name"),
+                                    .label = span_str("topic"),
+                                    .dest = span_str("dest"),
+                                    .key = span_str("a.#"),
+                                    .args = span_of(table, sizeof(table)),
+                                    .also_count = drops ? 2 : 0,
+                                    .also = also};
+    return c;
+}
+
+static void commands_of_virtual_hosts_are_read_back(void **state)
+{
+    for (int type = META_RECORD_PUT; type <= META_UNBIND; type++) {
+        struct meta_command in = sample_of((enum meta_type)type), out;
+        struct span bytes = encode(&in);
+        assert_int_equal(meta_read(bytes, &arena, &out), 0);
+        assert_int_equal(out.type, type);
+        assert_true(span_eq(encode(&out), bytes)); /* what was written is all there */
+        for (size_t n = 0; n < bytes.len; n++)
+            assert_int_equal(meta_read(span_of(bytes.ptr, n), &arena, &out), ERR_CORRUPT);
+        assert_int_equal(meta_read(span_of(bytes.ptr, bytes.len + 1), &arena, &out), ERR_CORRUPT);
+    }
+}
+
+static void a_queue_and_a_binding_are_read_back_field_by_field(void **state)
+{
+    struct meta_command in = sample_of(META_QUEUE_PUT), out;
+    assert_int_equal(meta_read(encode(&in), &arena, &out), 0);
+    assert_int_equal(out.entity.vhost, 3);
+    assert_int_equal(out.entity.id, 650);
+    assert_int_equal(out.next, 700);
+    assert_int_equal(out.entity.type, 1);
+    assert_int_equal(out.entity.flags, META_DURABLE | META_AUTO_DELETE);
+    assert_true(span_eq_str(out.entity.name, "name"));
+    assert_true(span_eq(out.entity.args, span_of(table, sizeof(table))));
+    in = sample_of(META_UNBIND);
+    assert_int_equal(meta_read(encode(&in), &arena, &out), 0);
+    assert_int_equal(out.entity.kind, 1);
+    assert_true(span_eq_str(out.entity.dest, "dest") && span_eq_str(out.entity.key, "a.#"));
+    assert_int_equal(out.entity.also_count, 2);
+    assert_true(span_eq_str(out.entity.also[1], "x2"));
+}
+
+static void what_a_virtual_host_cannot_hold_is_refused(void **state)
+{
+    static char longest[META_MAX_NAME + 1];
+    struct meta_command out, in = sample_of(META_QUEUE_PUT);
+    memset(longest, 'n', sizeof(longest));
+    in.entity.name = span_of(longest, META_MAX_NAME);
+    assert_int_equal(meta_read(encode(&in), &arena, &out), 0);
+    in.entity.name.len++;
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+    in = sample_of(META_QUEUE_PUT);
+    in.next = in.entity.id; /* its own log is not covered */
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+    in = sample_of(META_QUEUE_PUT);
+    in.entity.flags = META_EXCLUSIVE;
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+    in = sample_of(META_QUEUE_PUT);
+    in.entity.type = 3;
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+    in = sample_of(META_QUEUE_PUT);
+    in.entity.args = span_of(table, sizeof(table) - 1); /* no whole table */
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+    in = sample_of(META_EXCHANGE_PUT);
+    in.entity.label = span_str("x-of-the-future");
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+    in = sample_of(META_BIND);
+    in.entity.kind = 3;
+    assert_int_equal(meta_read(encode(&in), &arena, &out), ERR_CORRUPT);
+}
+
+/* An array says more elements than bytes follow: nothing of that size is allocated. */
+static void a_list_longer_than_its_bytes_is_refused(void **state)
+{
+    struct meta_command in = sample_of(META_QUEUE_DROP), out;
+    in.entity.also_count = 0;
+    struct span bytes = encode(&in);
+    ((uint8_t *)bytes.ptr)[bytes.len - 1] = 255;
+    assert_int_equal(meta_read(bytes, &arena, &out), ERR_CORRUPT);
+}
+
 static unsigned commands_seen;
 
 static int see(void *arg, struct span command)
@@ -204,6 +302,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_command_cut_anywhere_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_after_a_command_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_name_or_an_id_of_zero_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(commands_of_virtual_hosts_are_read_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_queue_and_a_binding_are_read_back_field_by_field, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_virtual_host_cannot_hold_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_list_longer_than_its_bytes_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_its_commands, setup, teardown),
     };
     return cmocka_run_group_tests_name("core_meta_format", tests, NULL, NULL);

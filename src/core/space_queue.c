@@ -100,7 +100,7 @@ static int check_type(struct op_queue_declare *d, enum queue_type type)
         return refuse_property(d, "exclusive-owner");
     if (!d->durable)
         return refuse_property(d, "non-durable");
-    if (d->auto_delete)
+    if (type == QUEUE_STREAM && d->auto_delete)
         return refuse_property(d, "auto-delete");
     if (type == QUEUE_STREAM) {
         d->e.why = "queues of type stream are not supported yet";
