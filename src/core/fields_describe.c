@@ -53,16 +53,18 @@ static void add_bytes(struct text *t, struct span s)
 static void add_number(struct text *t, double number)
 {
     char digits[40];
-    for (int precision = 1; precision <= 17; precision++) {
-        snprintf(digits, sizeof(digits), "%.*g", precision, number);
-        if (strtod(digits, NULL) == number)
-            break;
-    }
+    int precision = 1;
+    while (snprintf(digits, sizeof(digits), "%.*e", precision - 1, number) > 0 && precision < 17 &&
+           strtod(digits, NULL) != number)
+        precision++;
     char *e = strchr(digits, 'e');
-    int mantissa = (int)(e ? e - digits : (ptrdiff_t)strlen(digits));
-    add(t, "%.*s%s", mantissa, digits, strchr(digits, '.') || strpbrk(digits, "ni") ? "" : ".0");
-    if (e)
-        add(t, "e%d", atoi(e + 1));
+    int exponent = e ? atoi(e + 1) : 0;
+    if (!e) /* not finite */
+        add(t, "%s", digits);
+    else if (exponent >= -4 && exponent < 16)
+        add(t, "%.*f", precision - 1 > exponent ? precision - 1 - exponent : 1, number);
+    else
+        add(t, "%.*s%se%d", (int)(e - digits), digits, precision == 1 ? ".0" : "", exponent);
 }
 
 static void add_term(struct text *t, const struct field *f);
