@@ -301,7 +301,6 @@ static struct broker *broker_new(const struct broker_options *opt)
     make_shards(b);
     b->meta = meta_new(&b->shards[0], b->shard_count);
     b->users = users_new(&b->shards[0], b->shard_count);
-    users_add_default(b->users);
     broker_stop_init(b);
     return b;
 }
@@ -356,9 +355,20 @@ static void cluster_known(struct meta *m, struct meta_change *ch, int err)
         b->ready(b->arg, b, err);
 }
 
+/* Before the cluster id, which says that the broker is not new: a crash in between makes the user again. */
+static void default_user_known(struct broker *b, int err)
+{
+    if (err)
+        broker_fail(b, err, "the default user cannot be stored");
+    meta_ensure_cluster_id(b->meta, cluster_known);
+}
+
 static void first_turn(struct broker *b)
 {
-    meta_ensure_cluster_id(b->meta, cluster_known);
+    if (b->meta->has_cluster_id)
+        meta_ensure_cluster_id(b->meta, cluster_known);
+    else
+        users_add_default(b->users, default_user_known);
 }
 
 void broker_turn_ended(struct shard *s)

@@ -115,6 +115,7 @@ void start(void **state)
 {
     sim_reset(7);
     config_init(&config);
+    config.auth_default_user[0] = 0; /* nobody logs in */
     set("shards", *state);
     set("journal.file-bytes", "1MiB");
     set("journal.max-bytes", "4MiB");

@@ -5,11 +5,20 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/access_impl.h"
 #include "core/broker.h"
 #include "core/meta_record_impl.h"
 #include "core/op_impl.h"
+#include "core/policy_impl.h"
 
-const struct meta_record_ops *meta_record_ops[RECORD_KINDS];
+const struct meta_record_ops *meta_record_ops[RECORD_KINDS] = {
+    [RECORD_USER] = &user_record_ops,
+    [RECORD_PERMISSION] = &permission_record_ops,
+    [RECORD_TOPIC_PERMISSION] = &topic_permission_record_ops,
+    [RECORD_POLICY] = &policy_record_ops,
+    [RECORD_OPERATOR_POLICY] = &operator_policy_record_ops,
+    [RECORD_PARAMETER] = &parameter_record_ops,
+};
 
 /* A shard's replica. */
 struct record_table {

@@ -3,6 +3,7 @@
 #define COLOBUS_CORE_USER_H
 
 #include "core/op.h"
+#include "core/user_password.h"
 
 /* Tags that mean something; users may have others. */
 enum user_tag {
@@ -46,5 +47,19 @@ struct op_login {
 void login_set(struct op_login *l, struct span user, struct span password);
 void op_login_submit(struct op_login *l);
 void op_login_free(struct op_login *l); /* wipes the password */
+
+/* Makes the hash of a password that an administrator gives in plain text, off the shard's thread.
+ * ERR_STOPPING. */
+struct op_password {
+    struct op op;
+    struct span user, plain, tags; /* copies; user and tags are the submitter's, for what comes next */
+    struct password ret_password;  /* of an empty password: PASSWORD_NONE */
+    struct arena arena;
+    struct os_job job; /* the core's */
+    uint8_t salt[16];
+};
+void password_set(struct op_password *p, struct span user, struct span plain, struct span tags);
+void op_password_submit(struct op_password *p);
+void op_password_free(struct op_password *p); /* wipes it */
 
 #endif

@@ -2,11 +2,18 @@
 #include <assert.h>
 
 #include "base/crypt.h"
+#include "base/mem.h"
+#include "core/access.h"
 #include "core/broker.h"
 #include "core/user_table.h"
 
-/* A fast digest: this one is made on the way to the first turn, and its password stands in the settings
- * anyway. */
+struct first_user {
+    struct users *users;
+    void (*done)(struct broker *b, int err);
+};
+
+/* A fast digest, as RabbitMQ's own: this one is on the way to the first turn, and its password stands in the
+ * settings anyway. */
 static void digest(const char *plain, struct password *ret)
 {
     enum { SALT = 4 };
@@ -20,18 +27,59 @@ static void digest(const char *plain, struct password *ret)
     *ret = p;
 }
 
-void users_add_default(struct users *u)
+static struct op_record *record_new(struct first_user *f, void (*complete)(struct conn *c, struct op *op))
 {
-    const struct config *config = u->shard->broker->config;
-    struct span name = span_str(config->auth_default_user), all = span_str(".*");
-    struct password p;
-    if (name.len == 0)
+    struct op_record *r = op_new_internal(f->users->shard, sizeof(*r), complete, f);
+    arena_init(&r->arena);
+    return r;
+}
+
+static int end(struct op *op)
+{
+    int err = op->err;
+    op_record_free(container_of(op, struct op_record, op));
+    return err;
+}
+
+static void permitted(struct conn *c, struct op *op)
+{
+    struct first_user *f = op->user;
+    int err = end(op);
+    (void)c;
+    f->done(f->users->shard->broker, err);
+    mem_free(f);
+}
+
+static void made(struct conn *c, struct op *op)
+{
+    struct first_user *f = op->user;
+    const struct config *config = f->users->shard->config;
+    int err = end(op);
+    (void)c;
+    if (err) {
+        f->done(f->users->shard->broker, err);
+        mem_free(f);
         return;
-    digest(config->auth_default_password, &p);
-    user_put(u, name, &p, span_str("administrator"));
-    user_permit(u, name, span_str("/"), SPAN_NULL, (struct span[]){all, all, all});
-    for (unsigned i = 0; i < u->shards; i++) {
-        users_applied(u, i);
-        users_applied(u, i);
     }
+    struct op_record *r = record_new(f, permitted);
+    struct span all = span_str(".*");
+    access_put_permission(r, span_str("/"), span_str(config->auth_default_user),
+                          (struct span[]){all, all, all});
+    op_record_submit(r);
+}
+
+void users_add_default(struct users *u, void (*done)(struct broker *b, int err))
+{
+    const struct config *config = u->shard->config;
+    struct password p;
+    if (!config->auth_default_user[0]) {
+        done(u->shard->broker, 0);
+        return;
+    }
+    struct first_user *f = mem_alloc(sizeof(*f));
+    *f = (struct first_user){u, done};
+    struct op_record *r = record_new(f, made);
+    digest(config->auth_default_password, &p);
+    access_put_user(r, span_str(config->auth_default_user), &p, span_str("administrator"));
+    op_record_submit(r);
 }

@@ -31,7 +31,8 @@ struct login_work {
 
 struct login_table {
     struct users *users;
-    uint8_t key[MAC]; /* of the MACs, made at the start and kept nowhere */
+    uint8_t key[MAC]; /* of the MACs, made for the first login and kept nowhere */
+    bool has_key;
     struct list waiting;
     unsigned waiting_count;
     struct login_work *busy; /* a job hashes for it */
@@ -42,9 +43,12 @@ static void pump(struct login_table *t);
 
 /* ---- what was right before ----------------------------------------------------------------------------- */
 
-static void mac_of(const struct login_table *t, const struct op_login *l, uint8_t ret[MAC])
+static void mac_of(struct login_table *t, const struct op_login *l, uint8_t ret[MAC])
 {
     struct arena a;
+    if (!t->has_key)
+        os_random(t->key, sizeof(t->key));
+    t->has_key = true;
     arena_init(&a);
     size_t len = 8 + l->user.len + l->password.len;
     uint8_t *bytes = arena_alloc(&a, len);
@@ -230,11 +234,64 @@ void op_login_free(struct op_login *l)
     op_free(l);
 }
 
+/* ---- new passwords --------------------------------------------------------------------------------------
+ */
+
+static struct span keep(struct arena *a, struct span s)
+{
+    return span_of(arena_copy(a, s.ptr, s.len), s.len);
+}
+
+void password_set(struct op_password *p, struct span user, struct span plain, struct span tags)
+{
+    p->user = keep(&p->arena, user);
+    p->plain = keep(&p->arena, plain);
+    p->tags = keep(&p->arena, tags);
+}
+
+static void make(struct os_job *job)
+{
+    struct op_password *p = container_of(job, struct op_password, job);
+    if (p->plain.len)
+        password_make(p->plain, p->salt, &p->ret_password);
+}
+
+static void made(struct os_job *job)
+{
+    struct op_password *p = container_of(job, struct op_password, job);
+    op_return(p->op.home, &p->op);
+}
+
+void op_password_submit(struct op_password *p)
+{
+    os_random(p->salt, sizeof(p->salt));
+    p->job = (struct os_job){.run = make, .done = made, .home = p->op.home->loop};
+    if (p->op.home->saving) {
+        p->op.err = ERR_STOPPING;
+        op_return(p->op.home, &p->op);
+        return;
+    }
+    store_job(p->op.home->broker->store, &p->job);
+}
+
+void op_password_free(struct op_password *p)
+{
+    if (!p)
+        return;
+    if (p->plain.len)
+        crypt_wipe((void *)p->plain.ptr, p->plain.len);
+    crypt_wipe(&p->ret_password, sizeof(p->ret_password));
+    arena_fini(&p->arena);
+    op_free(p);
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------
+ */
+
 struct login_table *login_table_new(struct users *u)
 {
     struct login_table *t = mem_zalloc(sizeof(*t));
     t->users = u;
-    os_random(t->key, sizeof(t->key));
     list_init(&t->waiting);
     return t;
 }

@@ -69,8 +69,9 @@ void users_applied(struct users *u, unsigned shard);
 /* Bits of enum user_tag. */
 unsigned user_tags_of(struct span tags);
 
-/* user_default.c: the user of `auth.default-user`. */
-void users_add_default(struct users *u);
+/* user_default.c: a new broker gets the user of `auth.default-user`; done() when it is durable, or with why
+ * it is not. Shard 0, from its first turn on. */
+void users_add_default(struct users *u, void (*done)(struct broker *b, int err));
 
 /* user_login.c */
 struct login_table *login_table_new(struct users *u);
