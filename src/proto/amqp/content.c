@@ -22,13 +22,8 @@ static const uint32_t publish_id = AMQP_BASIC_PUBLISH;
 /* ---- the header ------------------------------------------------------------------------------------------
  */
 
-struct header {
-    uint64_t body_size;
-    struct span raw;
-    struct amqp_props props;
-};
-
-static int header_decode(struct amqp_channel *ch, struct span payload, struct header *ret)
+static int header_decode(struct amqp_channel *ch, struct span payload, struct amqp_content *ret,
+                         uint64_t *ret_size)
 {
     if (payload.len < CONTENT_HEAD_BYTES) {
         amqp_connection_exception(ch->ac, AMQP_FRAME_ERROR, AMQP_NO_METHOD, "content header of %zu octets",
@@ -42,7 +37,7 @@ static int header_decode(struct amqp_channel *ch, struct span payload, struct he
                                   publish_id >> 16, class_id, weight ? " with a weight" : "");
         return ERR_INVALID;
     }
-    ret->body_size = be_u64(payload.ptr + 4);
+    *ret_size = be_u64(payload.ptr + 4);
     ret->raw = span_of(payload.ptr + CONTENT_HEAD_BYTES, payload.len - CONTENT_HEAD_BYTES);
     if (amqp_props_decode(ret->raw, &ret->props) == 0)
         return 0;
@@ -96,10 +91,11 @@ int64_t amqp_publish_input(struct amqp_channel *ch, const struct amqp_frame *fra
 {
     size_t at = frame->bytes;
     struct span payload, body = span_of("", 0);
-    struct header h;
+    struct amqp_content c;
+    uint64_t size;
     int r = look(ch, input, at, AMQP_FRAME_HEADER, &payload, ret_need);
     if (r > 0 && payload.len >= CONTENT_HEAD_BYTES) {
-        uint64_t size = be_u64(payload.ptr + 4);
+        size = be_u64(payload.ptr + 4);
         at += payload.len + AMQP_FRAME_EXTRA_BYTES;
         if (size > 0)
             r = size > IN_PLACE_MAX ? -1 : look(ch, input, at, AMQP_FRAME_BODY, &body, ret_need);
@@ -112,9 +108,10 @@ int64_t amqp_publish_input(struct amqp_channel *ch, const struct amqp_frame *fra
         begin(ch, frame->payload);
         return (int64_t)frame->bytes;
     }
-    if (header_decode(ch, payload, &h) != 0 || too_large(ch, h.body_size))
+    if (header_decode(ch, payload, &c, &size) != 0 || too_large(ch, size))
         return (int64_t)at;
-    struct amqp_content c = {h.raw, h.props, body, chunk};
+    c.body = body;
+    c.chunk = chunk;
     amqp_channel_content(ch, m, &c);
     return (int64_t)at + (body.len ? (int64_t)body.len + AMQP_FRAME_EXTRA_BYTES : 0);
 }
@@ -199,7 +196,8 @@ static void finish(struct amqp_channel *ch)
 
 void amqp_header_frame(struct amqp_channel *ch, struct span payload)
 {
-    struct header h;
+    struct amqp_content c;
+    uint64_t size;
     if (ch->in.phase != AMQP_CONTENT_HEADER) {
         amqp_connection_exception(ch->ac, AMQP_UNEXPECTED_FRAME, AMQP_NO_METHOD,
                                   ch->in.phase == AMQP_CONTENT_NONE
@@ -207,15 +205,15 @@ void amqp_header_frame(struct amqp_channel *ch, struct span payload)
                                       : "expected content body, got non content body frame instead");
         return;
     }
-    if (header_decode(ch, payload, &h) != 0 || too_large(ch, h.body_size))
+    if (header_decode(ch, payload, &c, &size) != 0 || too_large(ch, size))
         return;
-    uint64_t expected = ch->in.method_len + h.raw.len + h.body_size;
-    if (!gather(ch, h.raw, expected))
+    uint64_t expected = ch->in.method_len + c.raw.len + size;
+    if (!gather(ch, c.raw, expected))
         return;
-    ch->in.props_len = (uint32_t)h.raw.len;
-    ch->in.body_size = h.body_size;
+    ch->in.props_len = (uint32_t)c.raw.len;
+    ch->in.body_size = size;
     ch->in.phase = AMQP_CONTENT_BODY;
-    if (h.body_size == 0)
+    if (size == 0)
         finish(ch);
 }
 

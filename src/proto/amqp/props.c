@@ -68,11 +68,36 @@ static uint16_t get_flags(struct in *in)
     return first & (uint16_t)~MORE_FLAGS;
 }
 
+/* Most messages have none of these, or few. */
+static void get_others(struct in *in, uint16_t f, struct amqp_props *ret)
+{
+    if (f & AMQP_CORRELATION_ID)
+        ret->correlation_id = get_shortstr(in);
+    if (f & AMQP_REPLY_TO)
+        ret->reply_to = get_shortstr(in);
+    if (f & AMQP_EXPIRATION)
+        ret->expiration = get_shortstr(in);
+    if (f & AMQP_MESSAGE_ID)
+        ret->message_id = get_shortstr(in);
+    if (f & AMQP_TIMESTAMP) {
+        const uint8_t *p = take(in, 8);
+        ret->timestamp = p ? be_u64(p) : 0;
+    }
+    if (f & AMQP_TYPE)
+        ret->type = get_shortstr(in);
+    if (f & AMQP_USER_ID)
+        ret->user_id = get_shortstr(in);
+    if (f & AMQP_APP_ID)
+        ret->app_id = get_shortstr(in);
+    if (f & AMQP_CLUSTER_ID)
+        ret->cluster_id = get_shortstr(in);
+}
+
 int amqp_props_decode(struct span bytes, struct amqp_props *ret)
 {
     struct in in = {bytes.ptr, bytes.ptr + bytes.len, false};
-    *ret = (struct amqp_props){.flags = get_flags(&in)};
-    uint16_t f = ret->flags;
+    memset(ret, 0, sizeof(*ret));
+    uint16_t f = ret->flags = get_flags(&in);
     if (f & AMQP_CONTENT_TYPE)
         ret->content_type = get_shortstr(&in);
     if (f & AMQP_CONTENT_ENCODING)
@@ -83,26 +108,8 @@ int amqp_props_decode(struct span bytes, struct amqp_props *ret)
         ret->delivery_mode = get_octet(&in);
     if (f & AMQP_PRIORITY)
         ret->priority = get_octet(&in);
-    if (f & AMQP_CORRELATION_ID)
-        ret->correlation_id = get_shortstr(&in);
-    if (f & AMQP_REPLY_TO)
-        ret->reply_to = get_shortstr(&in);
-    if (f & AMQP_EXPIRATION)
-        ret->expiration = get_shortstr(&in);
-    if (f & AMQP_MESSAGE_ID)
-        ret->message_id = get_shortstr(&in);
-    if (f & AMQP_TIMESTAMP) {
-        const uint8_t *p = take(&in, 8);
-        ret->timestamp = p ? be_u64(p) : 0;
-    }
-    if (f & AMQP_TYPE)
-        ret->type = get_shortstr(&in);
-    if (f & AMQP_USER_ID)
-        ret->user_id = get_shortstr(&in);
-    if (f & AMQP_APP_ID)
-        ret->app_id = get_shortstr(&in);
-    if (f & AMQP_CLUSTER_ID)
-        ret->cluster_id = get_shortstr(&in);
+    if (f & (AMQP_PRIORITY - 1))
+        get_others(&in, f, ret);
     return in.bad || in.p != in.end ? ERR_INVALID : 0;
 }
 
@@ -246,6 +253,9 @@ bool amqp_props_has_bcc(struct span bytes, struct amqp_props *ret)
 {
     struct field f;
     if (bytes.len < 2 || !(be_u16(bytes.ptr) & AMQP_HEADERS))
+        return false;
+    if (!memmem(bytes.ptr, bytes.len, "\3BCC",
+                4)) /* before anything is decoded, for every delivery with headers */
         return false;
     return amqp_props_decode(bytes, ret) == 0 && fields_get_str(ret->headers, "BCC", &f);
 }
