@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/say.h"
+#include "core/alarm.h"
 #include "core/group.h"
 #include "core/op_impl.h"
 #include "core/queue.h"
@@ -275,6 +276,7 @@ static int recover(struct broker *b)
         groups_start(&b->shards[i]);
     for (unsigned i = 0; i < b->shard_count; i++)
         queues_start(&b->shards[i]);
+    alarm_start(&b->shards[0]);
     return err;
 }
 

@@ -45,6 +45,9 @@ struct broker {
     char cluster_id[65]; /* text; set before ready() */
     uint64_t started_ns;
     int64_t started_ms;
+    _Atomic unsigned alarms;       /* enum alarm, of alarm.h */
+    _Atomic uint64_t queue_bytes;  /* what messages of queues take in memory, all shards */
+    struct shard_timer disk_timer; /* shard 0's: when to look at the room on the disk */
     _Atomic unsigned damaged_logs; /* quarantined at recovery, and not deleted since */
 
     _Atomic bool failed;           /* the store failed: nothing is acknowledged any more */

@@ -223,6 +223,8 @@ void queues_seal(struct shard *s);
 void queues_dispatch(struct shard *s);
 /* store_events.advanced for a log of a queue: true if it was one. */
 bool queue_advanced(struct log *l);
+/* Memory that messages of this shard's queues take. */
+uint64_t queues_bytes(const struct shard *s);
 /* Command logs QUEUE_COMMAND_LOGS + slot: at the start, before queue_recover(); and their snapshots. */
 int queues_replay(struct shard *s, struct span command);
 int queues_restore(struct shard *s, struct span snapshot);

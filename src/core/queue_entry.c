@@ -15,6 +15,7 @@ struct entry *entry_new(struct queue_level *l)
     else
         e = mem_alloc(sizeof(*e));
     *e = (struct entry){.level = l, .offset = ENTRY_NO_OFFSET};
+    qs->entries++;
     list_init(&e->link);
     return e;
 }
@@ -36,6 +37,7 @@ void entry_free(struct entry *e)
     assert(!list_linked(&e->link));
     forget_record(e);
     level_read_forget(e->level, e);
+    qs->entries--;
     e->batch_next = qs->spare;
     qs->spare = e;
 }

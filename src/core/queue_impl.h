@@ -196,7 +196,7 @@ struct queues {
     struct entry *spare;
     struct shard_timer persist_timer;
     bool persist_now;
-    uint64_t bytes;   /* of records in memory */
+    uint64_t entries; /* in use */
     struct map folds; /* at start: log id -> what its command log says */
     uint64_t dice;
     struct route route;

@@ -409,6 +409,14 @@ void op_purge_submit(struct op_purge *o)
     op_send(&o->op, op_owner(&o->op, o->shard), start_purge);
 }
 
+uint64_t queues_bytes(const struct shard *s)
+{
+    const struct queues *qs = s->queues;
+    return atomic_load_explicit(&qs->small_pool.used_bytes, memory_order_relaxed) +
+           atomic_load_explicit(&qs->large_pool.used_bytes, memory_order_relaxed) +
+           qs->entries * sizeof(struct entry);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------
  */
 

@@ -4,6 +4,7 @@
 
 #include "base/compress.h"
 #include "base/err.h"
+#include "core/alarm.h"
 #include "core/broker.h"
 #include "core/conn.h"
 #include "core/group.h"
@@ -123,6 +124,7 @@ static void completions(struct shard *s)
     store_shard_complete(s->store);
     read_serve_woken(s);
     queues_dispatch(s);
+    alarm_look(s, queues_bytes(s));
     struct msg_queue now =
         s->done; /* what completes from here on is for the next turn: the turn is bounded */
     s->done = (struct msg_queue){0};
@@ -208,6 +210,7 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
     list_init(&s->watch_sets);
     list_init(&s->stalled);
     list_init(&s->graveyard);
+    list_init(&s->alarm_listeners);
     init_pools(s);
     map_init(&s->topics_by_name);
     map_init(&s->topics_by_id);

@@ -80,6 +80,10 @@ struct shard {
     void *front;            /* of proto/front.c */
     struct shard_keep *keeps;
 
+    struct list alarm_listeners; /* of alarm.h */
+    unsigned alarms;             /* those in force, as this shard knows them */
+    uint64_t queue_bytes_told;   /* this shard's part of broker->queue_bytes */
+
     uint64_t log_second_ns; /* lines about peers in this second, see conn_fail() */
     unsigned log_lines;
     uint64_t trim_at_ns; /* idle memory is given back then */
