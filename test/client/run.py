@@ -14,8 +14,8 @@ sys.path.insert(0, os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
 import envs  # noqa: E402
-from harness import control  # noqa: E402
-from harness.broker import Broker, BrokerError  # noqa: E402
+from harness import control, tls  # noqa: E402
+from harness.broker import Broker, BrokerError, free_port  # noqa: E402
 
 LIMIT_S = 300  # for one client program
 HANDSHAKE_S = 3
@@ -77,6 +77,7 @@ CLIENTS = {
     "retention": in_venv("kafka-python-3.0.12", "retention.py"),
     "confluent-kafka": in_venv("confluent-kafka", "confluent.py"),
     "confluent-kafka-groups": in_venv("confluent-kafka", "group_confluent.py"),
+    "tls": in_venv("kafka-python-3.0.12", "tls.py"),
     "command-line": in_venv("confluent-kafka", "command_line.py"),
     "java-3.9.1": java("3.9.1"),
     "java-4.1.1": java("4.1.1"),
@@ -96,6 +97,8 @@ class Target:
         self.broker = None
         self.failed = 0
         self.passed = 0
+        self.with_tls = False  # some client wants it
+        self.environment = {}
         self.control = "" if options.bootstrap and not options.control else control.serve(self.act)
 
     def act(self, verb, settings):
@@ -105,6 +108,12 @@ class Target:
         else:
             control.control_broker(self.broker, verb, settings)
 
+    def add_tls(self, broker):
+        """A second listener for Kafka; clients find it and the authority in the environment."""
+        directory, address = os.path.join(broker.work, "tls"), f"127.0.0.1:{free_port()}"
+        broker.settings.update({"kafka.listen": f"{broker.bootstrap},tls://{address}", **tls.settings(directory)})
+        self.environment = {"TLS": address, "TLS_DIR": directory}
+
     def arguments(self):
         if self.options.bootstrap:
             http = ["--http", self.options.http] if self.options.http else []
@@ -112,6 +121,8 @@ class Target:
         if self.broker is None:
             broker = Broker(self.options.binary, shards=self.options.shards, wrap=self.options.wrap,
                             settings={**SETTINGS, **self.options.settings}, env=self.options.broker_env)
+            if self.with_tls:
+                self.add_tls(broker)
             broker.start()
             self.broker = broker
         return ["--bootstrap", self.broker.bootstrap, "--http", self.broker.http_address,
@@ -149,7 +160,9 @@ def run_client(name, command, target):
     """Runs one client program, passing on its TAP lines; True if all its scenarios passed."""
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), CLIENT=name, PYTHONUNBUFFERED="1",
                        HANDSHAKE_S=str(HANDSHAKE_S), CONTROL=target.control, PYTHONDONTWRITEBYTECODE="1")
-    arguments = target.arguments() + (["--only", target.options.only] if target.options.only else [])
+    given = target.arguments()
+    environment.update(target.environment)
+    arguments = given + (["--only", target.options.only] if target.options.only else [])
     process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                                env=environment, start_new_session=True)
     limit = threading.Timer(LIMIT_S, lambda: os.killpg(process.pid, signal.SIGKILL))
@@ -211,6 +224,7 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     target = Target(options)
+    target.with_tls = "tls" in chosen(options.clients) and bool(shutil.which("openssl"))
     for name in chosen(options.clients):
         try:
             command = CLIENTS[name]()
