@@ -156,6 +156,9 @@ void admin_init(struct admin *a, const struct config *cfg, const struct admin_ba
     a->server = (struct http_server){
         .routes = routes,
         .route_count = sizeof(routes) / sizeof(routes[0]),
+        .more_routes = backend->routes,
+        .more_route_count = backend->route_count,
+        .guard = backend->guard,
         .limits = {cfg->http_max_header_bytes, cfg->http_max_body_bytes, cfg->http_timeout_ms,
                    cfg->http_idle_timeout_ms},
         .name = "colobus",

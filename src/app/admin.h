@@ -113,6 +113,11 @@ struct admin_backend {
     void (*health)(void *broker, struct admin_health *ret_health);
     void (*submit)(void *broker, struct admin_call *call);
     const struct metrics *metrics;
+    /* RabbitMQ's management API (mgmt.h); NULL: none. As in struct http_server. */
+    const struct http_route *routes;
+    size_t route_count;
+    bool (*guard)(struct conn *c, const struct http_request *req, struct http_ticket ticket,
+                  http_handler *handler);
 };
 
 /* ---- the port ------------------------------------------------------------------------------------------ */

@@ -2,6 +2,7 @@
 
 #include "app/admin.h"
 #include "app/admin_backend.h"
+#include "app/mgmt.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/say.h"
@@ -128,6 +129,9 @@ int serve_run(const struct config *cfg)
     sv.front = front_new(sv.broker);
     kafka_name_metrics(sv.broker->metrics);
     admin_backend_init(&backend, sv.broker);
+    backend.routes = mgmt_routes;
+    backend.route_count = mgmt_route_count;
+    backend.guard = mgmt_guard;
     admin_init(&sv.admin, cfg, &backend, sv.broker->metrics);
     os_loop_on_stop_signal(sv.broker->loops[0], on_stop_signal, sv.broker);
     int code = broker_run(sv.broker);

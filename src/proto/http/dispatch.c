@@ -60,7 +60,7 @@ static void route(struct conn *c, struct http_conn *h, struct http_request *req,
         answer_methods(c, h, ticket.seq, p->method == HTTP_OPTIONS ? 204 : 405, methods);
     else if (route->flags & HTTP_NEEDS_LENGTH && !p->has_length && !p->has_coding)
         http_respond_error(c, ticket.seq, 411, "this request needs a Content-Length");
-    else
+    else if (!req->server->guard || !req->server->guard(c, req, ticket, route->handler))
         route->handler(c, req, ticket);
 }
 

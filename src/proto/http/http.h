@@ -73,11 +73,17 @@ struct http_limits {
 struct http_server {
     const struct http_route *routes;
     size_t route_count;
+    const struct http_route *more_routes; /* looked at after those; NULL: none */
+    size_t more_route_count;
     struct http_limits limits;
     const char *name;          /* the Server header; NULL: none */
     const char *allowed_hosts; /* names with commas besides localhost and addresses, for clients on loopback;
                                   "*": any */
     void *user;                /* the handlers' */
+    /* Asked before each handler; may be NULL. True: it answers the request itself, or sees to it that `handler` is
+     * called later, with a copy of the request; false: call it now. */
+    bool (*guard)(struct conn *c, const struct http_request *req, struct http_ticket ticket,
+                  http_handler *handler);
     /* Called for every answer, for metrics; may be NULL. us: from the whole request to its answer. */
     void (*answered)(struct conn *c, const struct http_server *server, int status, uint64_t us);
 };

@@ -148,8 +148,9 @@ int http_route_find(const struct http_server *server, struct http_request *req,
 {
     *ret_route = NULL;
     *ret_methods = 0;
-    for (size_t i = 0; i < server->route_count; i++) {
-        const struct http_route *r = &server->routes[i];
+    for (size_t i = 0; i < server->route_count + server->more_route_count; i++) {
+        const struct http_route *r =
+            i < server->route_count ? &server->routes[i] : &server->more_routes[i - server->route_count];
         int m = match(r->pattern, req->path, req);
         if (m < 0)
             return m;

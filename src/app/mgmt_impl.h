@@ -1,0 +1,93 @@
+/* What the files of RabbitMQ's management API share. */
+#ifndef COLOBUS_APP_MGMT_IMPL_H
+#define COLOBUS_APP_MGMT_IMPL_H
+
+#include <jansson.h>
+
+#include "app/admin_impl.h"
+#include "app/mgmt.h"
+#include "core/access.h"
+#include "core/space.h"
+
+/* Tools branch on the version: RabbitMQ's that the broker behaves like. */
+#define MGMT_RABBIT_VERSION "3.13.7"
+#define MGMT_NODE           "colobus@localhost"
+
+/* ---- answers, as RabbitMQ words them --------------------------------------------------------------------
+ */
+
+void mgmt_unauthorised(struct conn *c, uint64_t seq, const char *reason); /* 401 */
+void mgmt_denied(struct conn *c, uint64_t seq);                           /* 401, too: not allowed */
+void mgmt_not_found(struct conn *c, uint64_t seq);                        /* 404 */
+void mgmt_bad_request(struct conn *c, uint64_t seq, const char *reason);  /* 400 */
+void mgmt_fail(struct conn *c, uint64_t seq, int err, const char *why);   /* any error of the core */
+void mgmt_no_content(struct conn *c, uint64_t seq, int status);           /* 201, 204 */
+/* True, or it was answered that the user may not: one of these tags is wanted. */
+bool mgmt_needs_tag(struct conn *c, struct http_ticket ticket, unsigned tags);
+/* The body as an object (no body: an empty one); NULL: answered. */
+json_t *mgmt_take_body(struct conn *c, const struct http_request *req, struct http_ticket ticket);
+
+/* ---- writes ---------------------------------------------------------------------------------------------
+ */
+
+/* An op_record for this request, to be filled by core/access.h; its end answers 201, 204 or the error. */
+struct op_record *mgmt_record(struct conn *c, struct http_ticket ticket, bool exists);
+/* An operation on queues or exchanges of a virtual host: `size` is that of the struct that begins with
+ * op_entity. NULL: it was answered that there is no such virtual host, or that the user may not enter it. */
+void *mgmt_entity(struct conn *c, struct http_ticket ticket, size_t size, struct span vhost, int status);
+
+void *mgmt_entity_new(struct conn *c, struct http_ticket ticket, size_t size, const struct vhost *vhost,
+                      int status);
+
+/* ---- JSON and what it stands for ------------------------------------------------------------------------
+ */
+
+struct span mgmt_text(const json_t *o, const char *key); /* null: absent or no text */
+bool mgmt_flag(const json_t *o, const char *key, bool otherwise);
+/* A table of fields; NULL object: empty. ERR_INVALID: nested too deeply, or a number that does not fit. */
+int mgmt_table_of(const json_t *o, struct arena *a, struct span *ret_table);
+json_t *mgmt_json_of(struct span table);
+struct span mgmt_copy(struct arena *a, struct span s);
+
+/* One user, permission, ... as lists and definitions show it. NULL: damaged. */
+json_t *mgmt_user_json(const struct meta_record *r);
+json_t *mgmt_permission_json(const struct meta_record *r);
+json_t *mgmt_topic_permission_json(const struct meta_record *r);
+json_t *mgmt_policy_json(const struct meta_record *r);
+json_t *mgmt_parameter_json(const struct meta_record *r);
+json_t *mgmt_global_parameter_json(const struct meta_record *r);
+/* Reads one into a new operation. NULL, or what is wrong; `name`s null: taken from the object. */
+const char *mgmt_fill_permission(struct op_record *r, const json_t *o, struct span vhost, struct span user);
+const char *mgmt_fill_topic_permission(struct op_record *r, const json_t *o, struct span vhost,
+                                       struct span user);
+const char *mgmt_fill_policy(struct op_record *r, enum meta_record_kind kind, const json_t *o,
+                             struct span vhost, struct span name);
+const char *mgmt_fill_parameter(struct op_record *r, const json_t *o, struct span component,
+                                struct span vhost, struct span name);
+/* Of a user's object: its tags, in the arena; RabbitMQ takes a text with commas and an array. */
+struct span mgmt_tags_of(const json_t *o, struct arena *a);
+
+http_handler mgmt_overview, mgmt_whoami;
+http_handler mgmt_users, mgmt_user, mgmt_user_put, mgmt_user_delete, mgmt_user_permissions;
+http_handler mgmt_vhosts, mgmt_vhost, mgmt_vhost_put, mgmt_vhost_delete, mgmt_vhost_permissions;
+http_handler mgmt_permissions, mgmt_permission, mgmt_permission_put, mgmt_permission_delete;
+http_handler mgmt_topic_permissions, mgmt_topic_permission, mgmt_topic_permission_put,
+    mgmt_topic_permission_delete;
+http_handler mgmt_policies, mgmt_policies_in, mgmt_policy, mgmt_policy_put, mgmt_policy_delete;
+http_handler mgmt_operator_policies, mgmt_operator_policies_in, mgmt_operator_policy,
+    mgmt_operator_policy_put, mgmt_operator_policy_delete;
+http_handler mgmt_parameters, mgmt_parameter, mgmt_parameter_put, mgmt_parameter_delete;
+http_handler mgmt_queues, mgmt_queues_in, mgmt_queue, mgmt_queue_put, mgmt_queue_delete;
+http_handler mgmt_exchanges, mgmt_exchanges_in, mgmt_exchange, mgmt_exchange_put, mgmt_exchange_delete;
+http_handler mgmt_bindings, mgmt_bindings_in, mgmt_bind_queue, mgmt_bind_exchange;
+http_handler mgmt_definitions, mgmt_definitions_in, mgmt_definitions_put, mgmt_definitions_put_in;
+
+/* Fill an operation; NULL, or what is wrong with the object. */
+const char *mgmt_fill_queue(struct op_queue_declare *d, const json_t *o, struct span name);
+const char *mgmt_fill_exchange(struct op_exchange_declare *d, const json_t *o, struct span name);
+const char *mgmt_fill_binding(struct op_bind *b, const json_t *o, struct span source, struct span dest);
+json_t *mgmt_queue_json(struct shard *s, const struct queue_info *q);
+json_t *mgmt_exchange_json(const struct exchange *x);
+json_t *mgmt_binding_json(const struct binding *b);
+
+#endif
