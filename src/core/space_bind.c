@@ -17,6 +17,18 @@ static int check_access(struct op_bind *b)
     return err ? err : entity_auth(&b->e, AUTH_READ, AUTH_EXCHANGE, b->source);
 }
 
+/* Who may bind by a key to a topic exchange: topic permissions. */
+static int check_topic(struct op_bind *b, const struct exchange *x)
+{
+    const struct actor *actor = &b->e.op.actor;
+    int err = x->inner == EXCHANGE_TOPIC ? auth_check_topic(actor, AUTH_READ, x->name, b->key) : 0;
+    if (err)
+        b->e.why =
+            arena_printf(&b->e.arena, "read access to topic '%.*s' in %s refused for user '%s'",
+                         SPAN_ARG(b->key), entity_name(&b->e, "exchange", x->name), actor->principal->name);
+    return err;
+}
+
 static int missing(struct op_bind *b, const char *kind, struct span name)
 {
     if (b->unbind)
@@ -143,6 +155,9 @@ static int prepare_bind(struct meta *m, struct meta_change *ch)
     struct exchange *x = space_exchange(v, b->source);
     if (!x)
         return missing(b, "exchange", b->source);
+    err = check_topic(b, x);
+    if (err)
+        return err;
     ch->keys[0].alone = x->auto_delete;
     if (!meta_change_free(m, ch))
         return META_LATER;

@@ -24,6 +24,8 @@ int entity_auth(struct op_entity *e, enum auth_action action, enum auth_resource
     static const char *const verbs[] = {"read", "write", "configure", "read"};
     const char *kind = type == AUTH_QUEUE ? "queue" : type == AUTH_EXCHANGE ? "exchange" : "topic";
     int err = auth_check(&e->op.actor, action, type, name);
+    if (type == AUTH_EXCHANGE && !name.len)
+        name = span_str("amq.default"); /* as rabbit_access_control calls it */
     if (err)
         e->why = arena_printf(&e->arena, "%s access to %s refused for user '%s'", verbs[action],
                               entity_name(e, kind, name), e->op.actor.principal->name);

@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/err.h"
@@ -574,6 +576,41 @@ static void a_full_catalogue_refuses_more(void **state)
     finish();
 }
 
+/* ---- memory -------------------------------------------------------------------------------------------- */
+
+static void declare_many(unsigned count, unsigned flags)
+{
+    enum { BATCH = 500 };
+    struct op_queue_declare *d[BATCH];
+    char names[BATCH][24];
+    for (unsigned at = 0; at < count; at += BATCH) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            snprintf(names[i], sizeof(names[i]), "a-queue-%u", at + i);
+            d[i] = new_declare(names[i], flags, SPAN_NULL, alice);
+            op_queue_declare_submit(d[i]);
+        }
+        wait_all();
+        for (unsigned i = 0; i < BATCH; i++) {
+            assert_int_equal(d[i]->e.op.err, 0);
+            op_entity_free(&d[i]->e);
+        }
+    }
+}
+
+/* All shards' replicas and the live part: the mark is 1.5 KiB on two shards. */
+static void an_idle_queue_is_small(void **state)
+{
+    enum { COUNT = 20000, MOST = 1400 };
+    start(state);
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    declare_many(COUNT, 0);
+    size_t each = (mallinfo2().uordblks + mallinfo2().hblkhd - before) / COUNT;
+    if (getenv("SPACE_TEST_SAY"))
+        printf("%s shards: %zu bytes per queue\n", (char *)*state, each);
+    assert_true(each < MOST); /* 0 where the allocator does not tell */
+    finish();
+}
+
 /* ---- exchanges ----------------------------------------------------------------------------------------- */
 
 static void the_predeclared_exchanges_are_there_and_nobodys(void **state)
@@ -933,6 +970,7 @@ int main(void)
         BOTH(ids_of_all_levels_are_on_the_queues_shard),
         BOTH(ids_of_durable_queues_are_never_used_again),
         BOTH(a_full_catalogue_refuses_more),
+        {"an_idle_queue_is_small (2 shards)", an_idle_queue_is_small, NULL, NULL, "2"},
         BOTH(the_predeclared_exchanges_are_there_and_nobodys),
         BOTH(an_exchange_declared_otherwise_is_refused),
         BOTH(a_delayed_exchange_has_a_hidden_queue),
