@@ -368,8 +368,8 @@ static int64_t max_length(const char *queue)
         assert_int_equal(
             queue_find(&broker->shards[i], &actor, (struct handle){0}, AUTH_DESCRIBE, span_str(queue), &q),
             0);
-        assert_true(n == -2 || n == q->config.max_length);
-        n = q->config.max_length;
+        assert_true(n == -2 || n == q->config->max_length);
+        n = q->config->max_length;
     }
     return n;
 }

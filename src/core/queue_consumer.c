@@ -10,7 +10,7 @@ static bool can_take(const struct consumer *c)
 {
     if (c->cancelled || c->get || c->in_flight >= c->window)
         return false;
-    if (c->queue->info->config.single_active && c->queue->single != c)
+    if (c->queue->info->config->single_active && c->queue->single != c)
         return false;
     if (c->limited && c->credit == 0)
         return false;
@@ -42,7 +42,7 @@ void consumer_update(struct consumer *c)
 static void choose_single(struct queue *q)
 {
     struct consumer *best = NULL;
-    if (!q->info->config.single_active || q->single)
+    if (!q->info->config->single_active || q->single)
         return;
     list_each (l, &q->consumers) {
         struct consumer *c = list_entry(l, struct consumer, link);

@@ -82,7 +82,7 @@ static uint64_t lease(struct consumer *c, struct entry *e)
 
 struct delivery *queue_hand_out(struct consumer *c, struct entry *e, struct delivery *d)
 {
-    bool counted = c->queue->info->config.delivery_limit >= 0;
+    bool counted = c->queue->info->config->delivery_limit >= 0;
     entry_take(e);
     *d = (struct delivery){
         .count = e->count, .redelivered = e->redelivered, .counted = counted, .chunk = e->chunk};

@@ -58,7 +58,7 @@ static void expire_heads(struct queue *q)
 
 static bool is_unused(const struct queue *q, uint64_t *ret_at_ns)
 {
-    int64_t ms = q->info->config.expires_ms;
+    int64_t ms = q->info->config->expires_ms;
     if (ms < 0 || q->consumer_count > 0)
         return false;
     *ret_at_ns = q->used_ns + (uint64_t)ms * 1000000;

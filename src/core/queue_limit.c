@@ -4,14 +4,14 @@
 
 static bool is_full(const struct queue *q, size_t more, size_t bytes)
 {
-    const struct queue_config *c = &q->info->config;
+    const struct queue_config *c = q->info->config;
     return (c->max_length >= 0 && q->ready + more > (uint64_t)c->max_length) ||
            (c->max_bytes >= 0 && q->ready_bytes + bytes > (uint64_t)c->max_bytes);
 }
 
 int queue_admit(struct queue *q, const struct message *m)
 {
-    const struct queue_config *c = &q->info->config;
+    const struct queue_config *c = q->info->config;
     if (c->overflow == OVERFLOW_DROP_HEAD || (c->max_length < 0 && c->max_bytes < 0))
         return 0;
     if (!is_full(q, 1, m->body.len))
@@ -56,10 +56,10 @@ static bool drop_from_gap(struct queue_level *l, struct entry *gap)
 void queue_trim(struct queue *q)
 {
     struct queue_level *l;
-    while (q->info->config.overflow == OVERFLOW_DROP_HEAD && is_full(q, 0, 0) && (l = lowest(q))) {
+    while (q->info->config->overflow == OVERFLOW_DROP_HEAD && is_full(q, 0, 0) && (l = lowest(q))) {
         struct entry *e = list_entry(list_first(&l->ready), struct entry, link);
         if (e->gap) {
-            bool dead_letters = !span_is_null(q->info->config.dead_letter_exchange);
+            bool dead_letters = !span_is_null(q->info->config->dead_letter_exchange);
             if (!(dead_letters ? level_load(l, e) : drop_from_gap(l, e)))
                 return;
             continue;

@@ -205,7 +205,7 @@ static void send_all(struct move *m, const struct message *before, const struct 
 
 static struct exchange *dead_letter_exchange(const struct queue *q)
 {
-    struct span name = q->info->config.dead_letter_exchange;
+    struct span name = q->info->config->dead_letter_exchange;
     return span_is_null(name) ? NULL : map_get(&q->info->space->exchanges, name);
 }
 
@@ -224,7 +224,7 @@ static struct move *move_new(struct queue *q, struct entry *e)
 static void die(struct queue *q, const struct message *before, const struct entry *e,
                 enum death_reason reason, struct arena *a, struct message *ret)
 {
-    const struct queue_config *c = &q->info->config;
+    const struct queue_config *c = q->info->config;
     const struct message_format *f = message_formats[before->format];
     struct death d = {.queue = q->info->dest.name,
                       .reason = reason,
@@ -290,7 +290,7 @@ void queue_begin_moves(struct queue *q)
 void queue_bury(struct entry *e, enum death_reason reason)
 {
     struct queue *q = e->level->queue;
-    if (span_is_null(q->info->config.dead_letter_exchange)) {
+    if (span_is_null(q->info->config->dead_letter_exchange)) {
         entry_drop(e);
         return;
     }
@@ -302,7 +302,7 @@ void queue_bury(struct entry *e, enum death_reason reason)
 
 void queue_bury_unborn(struct queue *q, const struct message *m)
 {
-    if (!span_is_null(q->info->config.dead_letter_exchange))
+    if (!span_is_null(q->info->config->dead_letter_exchange))
         begin(q, NULL, m, DEATH_MAXLEN);
 }
 

@@ -378,7 +378,7 @@ static uint8_t *transient_room(struct queues *qs, size_t len, struct chunk **ret
 
 static void set_expiry(const struct queue *q, struct message *m, int64_t now_ms)
 {
-    int64_t ttl = q->info->config.ttl_ms;
+    int64_t ttl = q->info->config->ttl_ms;
     if (m->ttl_ms >= 0 && (ttl < 0 || m->ttl_ms < ttl))
         ttl = m->ttl_ms;
     m->expires_ms = ttl >= 0 ? now_ms + ttl : 0;

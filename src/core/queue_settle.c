@@ -54,7 +54,7 @@ static void count_up(struct entry *e, bool retried, int64_t due_ms)
     e->redelivered = true;
     if (e->offset == ENTRY_NO_OFFSET)
         return;
-    const struct queue_config *c = &l->queue->info->config;
+    const struct queue_config *c = l->queue->info->config;
     if (c->delivery_limit < 0 && c->max_retries < 0 && due_ms == 0)
         return;
     struct entry_note *n = level_note(l, e->offset, true);
@@ -67,7 +67,7 @@ static void count_up(struct entry *e, bool retried, int64_t due_ms)
 static void retry_later(struct entry *e, bool rejected)
 {
     struct queue *q = e->level->queue;
-    int64_t due = q->queues->shard->now_ms + backoff(&q->info->config, rejected ? e->retries : e->count);
+    int64_t due = q->queues->shard->now_ms + backoff(q->info->config, rejected ? e->retries : e->count);
     count_up(e, rejected, due);
     if (e->expires_ms && e->expires_ms < due)
         due = e->expires_ms; /* its time ends while it waits: then it expires at the head */
@@ -78,7 +78,7 @@ static void retry_later(struct entry *e, bool rejected)
 void queue_requeue(struct entry *e, bool counts)
 {
     struct queue *q = e->level->queue;
-    const struct queue_config *c = &q->info->config;
+    const struct queue_config *c = q->info->config;
     if (!counts) {
         entry_make_ready(e);
         queue_wake(q);
@@ -99,7 +99,7 @@ void queue_requeue(struct entry *e, bool counts)
 
 void queue_reject(struct entry *e)
 {
-    const struct queue_config *c = &e->level->queue->info->config;
+    const struct queue_config *c = e->level->queue->info->config;
     if (c->max_retries >= 0) {
         if (e->retries >= c->max_retries)
             queue_bury(e, DEATH_DELIVERY_LIMIT);

@@ -160,7 +160,7 @@ static void snapshot_exchange(struct writer *w, const struct vspace *v, const st
 
 static void snapshot_queue(struct writer *w, const struct vspace *v, const struct queue_info *q)
 {
-    struct meta_command c = {.type = META_QUEUE_PUT, .next = queue_ids_end(q->id, q->config.max_priority)};
+    struct meta_command c = {.type = META_QUEUE_PUT, .next = queue_ids_end(q->id, q->config->max_priority)};
     c.entity =
         (struct meta_entity){.vhost = v->vhost.id,
                              .flags = (uint8_t)(META_DURABLE | (q->auto_delete ? META_AUTO_DELETE : 0)),

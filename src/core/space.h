@@ -39,10 +39,10 @@ struct queue_info {
     struct vspace *space;
     enum queue_type type;
     bool durable, exclusive, auto_delete;
-    struct handle owner; /* the connection it is exclusive to */
-    struct span args;    /* as declared; a checked table */
-    struct queue_config config;
-    struct span policy;  /* name of the policy in force; null: none */
+    struct handle owner;               /* the connection it is exclusive to */
+    struct span args;                  /* as declared; a checked table */
+    const struct queue_config *config; /* never NULL; shared by all that set nothing */
+    struct span policy;                /* name of the policy in force; null: none */
     struct topic *topic; /* QUEUE_STREAM: the topic behind it; looked up at each use by the name */
     struct queue *live;  /* on its own shard only: core/queue_impl.h */
     /* Not NULL: it is the hidden queue of an EXCHANGE_DELAYED, in which messages wait for their time. It has

@@ -1,4 +1,5 @@
 /* What a queue's arguments, a policy and an operator policy make of it together. */
+#include "base/mem.h"
 #include "core/fields.h"
 #include "core/shard.h"
 #include "core/space_impl.h"
@@ -74,20 +75,34 @@ unsigned queue_arg_max_priority(struct span args)
     return is_set && f.integer > 0 && f.integer <= UINT8_MAX ? (unsigned)f.integer : 0;
 }
 
+/* Most queues set nothing: theirs is this one. */
+static const struct queue_config nothing_set = {
+    .ttl_ms = -1,
+    .expires_ms = -1,
+    .max_length = -1,
+    .max_bytes = -1,
+    .delivery_limit = -1,
+    .max_retries = -1,
+    .retry_min_ms = -1,
+    .retry_max_ms = -1,
+    .consumer_timeout_ms = -1,
+};
+
+void queue_config_free(struct queue_info *q)
+{
+    if (q->config && q->config != &nothing_set)
+        mem_free((void *)q->config);
+    q->config = NULL;
+}
+
 void queue_config_compute(struct queue_info *q, struct span policy, struct span operator_policy)
 {
     struct choices ch = {SPAN_NULL, SPAN_NULL};
     struct field f;
-    struct queue_config *c = &q->config;
-    *c = (struct queue_config){.ttl_ms = -1,
-                               .expires_ms = -1,
-                               .max_length = -1,
-                               .max_bytes = -1,
-                               .delivery_limit = -1,
-                               .max_retries = -1,
-                               .retry_min_ms = -1,
-                               .retry_max_ms = -1,
-                               .consumer_timeout_ms = -1};
+    struct queue_config *c = mem_alloc(sizeof(*c));
+    queue_config_free(q);
+    q->config = &nothing_set;
+    memcpy(c, &nothing_set, sizeof(*c));
     take(c, &ch, q->args, false);
     take(c, &ch, operator_policy, true); /* an operator's overflow is before the policy's */
     take(c, &ch, policy, true);
@@ -97,6 +112,10 @@ void queue_config_compute(struct queue_info *q, struct span policy, struct span 
                   : span_eq_str(ch.overflow, "reject-publish-dlx") ? OVERFLOW_REJECT_DEAD_LETTER
                                                                    : OVERFLOW_DROP_HEAD;
     choose_retry(c, ch.retry);
+    if (memcmp(c, &nothing_set, sizeof(*c)) == 0)
+        mem_free(c);
+    else
+        q->config = c;
 }
 
 void queue_set_policy(struct shard *s, struct queue_info *q, struct span name, struct span policy,

@@ -62,6 +62,7 @@ int queue_compare_args(const struct queue_info *q, struct span args, const char 
 int exchange_compare_args(const struct exchange *x, struct span args, const char *what, struct arena *a,
                           const char **ret_why);
 unsigned queue_arg_max_priority(struct span args);
+void queue_config_free(struct queue_info *q);
 
 /* ---- what the operations have in common (space_op.c) ---- */
 

@@ -485,8 +485,11 @@ void space_init(struct shard *s)
 void space_bury(struct shard *s)
 {
     struct space_table *t = s->spaces;
-    list_each_safe (l, tmp, &t->dead_queues)
-        mem_free(list_entry(l, struct queue_info, link));
+    list_each_safe (l, tmp, &t->dead_queues) {
+        struct queue_info *q = list_entry(l, struct queue_info, link);
+        queue_config_free(q);
+        mem_free(q);
+    }
     list_each_safe (k, tmp2, &t->dead_topics)
         mem_free(list_entry(k, struct space_topic, dest.bindings));
     list_init(&t->dead_queues);
