@@ -129,8 +129,7 @@ struct amqp_conn {
     unsigned silent_checks;
 };
 
-/* ---- what channel.c and the files of the classes do: called by the connection ---------------------------
- */
+/* ---- what channel.c and the files of the classes do: called by the connection ------------------------- */
 
 /* connection.open was answered; the other end of it: all channels are closed already. */
 void amqp_conn_opened(struct amqp_conn *ac);
@@ -167,8 +166,7 @@ void amqp_channel_content(struct amqp_channel *ch, const struct amqp_method *pub
  * any channel heard of it; not after amqp_conn_closed(). */
 void amqp_input_ended(struct amqp_conn *ac);
 
-/* ---- what they may call ----------------------------------------------------------------------------------
- */
+/* ---- what they may call ------------------------------------------------------------------------------- */
 
 /* NULL: no such channel, or it is closing. */
 struct amqp_channel *amqp_channel_find(struct amqp_conn *ac, unsigned number);
@@ -199,8 +197,7 @@ void amqp_connection_exception(struct amqp_conn *ac, enum amqp_code code, uint32
  * it is told (connection.blocked). `reason` is at most 255 bytes: "low on memory". */
 void amqp_conn_set_blocked(struct amqp_conn *ac, bool blocked, const char *reason);
 
-/* ---- between the files of the connection
- * ------------------------------------------------------------------- */
+/* ---- between the files of the connection -------------------------------------------------------------- */
 
 /* A whole frame in front of the input. */
 struct amqp_frame {

@@ -23,8 +23,7 @@ struct amqp_conn *amqp_conn_of(void *state)
     return ac;
 }
 
-/* ---- channels ---------------------------------------------------------------------------------------------
- */
+/* ---- channels ----------------------------------------------------------------------------------------- */
 
 static struct amqp_channel *channel_at(const struct amqp_conn *ac, unsigned number)
 {
@@ -95,8 +94,7 @@ static void close_channel(struct amqp_channel *ch)
     free_channel(ch);
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------------------
- */
+/* ---- waiting ------------------------------------------------------------------------------------------ */
 
 static int64_t hold(struct amqp_conn *ac)
 {
@@ -139,8 +137,7 @@ void amqp_conn_set_blocked(struct amqp_conn *ac, bool blocked, const char *reaso
     amqp_conn_send(ac, &m);
 }
 
-/* ---- frames of channels
- * ------------------------------------------------------------------------------------- */
+/* ---- frames of channels ------------------------------------------------------------------------------- */
 
 /* Only close and close-ok matter to a channel that was closed from here. */
 static void ending_method(struct amqp_channel *ch, const struct amqp_method *m)
@@ -235,8 +232,7 @@ static int64_t channel_frame(struct amqp_channel *ch, const struct amqp_frame *f
     return (int64_t)f->bytes;
 }
 
-/* ---- frames
- * ------------------------------------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------------------------------------- */
 
 uint32_t amqp_payload_max(const struct amqp_conn *ac)
 {
@@ -353,8 +349,7 @@ static int64_t amqp_input(struct conn *c, void *state, struct span input, struct
     return n < 0 ? n : (int64_t)at;
 }
 
-/* ---- time
- * --------------------------------------------------------------------------------------------------- */
+/* ---- time --------------------------------------------------------------------------------------------- */
 
 static uint64_t earlier(uint64_t at, uint64_t other)
 {
@@ -426,8 +421,7 @@ static void amqp_tick(struct conn *c, void *state, uint64_t now_mono_ns)
     amqp_arm(ac);
 }
 
-/* ---- life
- * --------------------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------------- */
 
 static void amqp_open(struct conn *c, void *state)
 {

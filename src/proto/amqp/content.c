@@ -19,8 +19,7 @@ enum {
 
 static const uint32_t publish_id = AMQP_BASIC_PUBLISH;
 
-/* ---- the header ------------------------------------------------------------------------------------------
- */
+/* ---- the header --------------------------------------------------------------------------------------- */
 
 static int header_decode(struct amqp_channel *ch, struct span payload, struct amqp_content *ret,
                          uint64_t *ret_size)
@@ -57,8 +56,7 @@ static bool too_large(struct amqp_channel *ch, uint64_t body_size)
     return true;
 }
 
-/* ---- in place --------------------------------------------------------------------------------------------
- */
+/* ---- in place ----------------------------------------------------------------------------------------- */
 
 /* The frame behind `at`. 1: it is there; 0: wait for *ret_need bytes; < 0: it is not of the kind looked for,
  * or too large to be waited for. */
@@ -116,8 +114,7 @@ int64_t amqp_publish_input(struct amqp_channel *ch, const struct amqp_frame *fra
     return (int64_t)at + (body.len ? (int64_t)body.len + AMQP_FRAME_EXTRA_BYTES : 0);
 }
 
-/* ---- gathered --------------------------------------------------------------------------------------------
- */
+/* ---- gathered ----------------------------------------------------------------------------------------- */
 
 void amqp_incoming_drop(struct amqp_channel *ch)
 {

@@ -20,8 +20,7 @@ static struct span headers(const struct message *m)
     return props_of(m, &p) ? p.headers : SPAN_NULL;
 }
 
-/* ---- CC and BCC ------------------------------------------------------------------------------------------
- */
+/* ---- CC and BCC --------------------------------------------------------------------------------------- */
 
 static void each_key(struct span table, const char *name, void (*fn)(void *arg, struct span key), void *arg)
 {
@@ -141,8 +140,7 @@ static struct span all_deaths(const struct message *m, const struct amqp_props *
     return fields_done(&all);
 }
 
-/* ---- the headers of the dead ------------------------------------------------------------------------------
- */
+/* ---- the headers of the dead -------------------------------------------------------------------------- */
 
 static bool is_ours(struct span name)
 {

@@ -58,8 +58,7 @@ bool amqp_code_is_hard(int code)
     return !r || r->hard;
 }
 
-/* ---- the text ---------------------------------------------------------------------------------------------
- */
+/* ---- the text ----------------------------------------------------------------------------------------- */
 
 /* A shortstr, with its end cut off as RabbitMQ does. */
 struct reason {
@@ -76,8 +75,7 @@ __attribute__((format(printf, 3, 0))) static void reason_of(struct reason *r, en
         memcpy(r->text + AMQP_SHORTSTR_MAX - 3, "...", 3);
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------
- */
+/* ---- connections -------------------------------------------------------------------------------------- */
 
 void amqp_conn_over(struct amqp_conn *ac)
 {
@@ -121,8 +119,7 @@ void amqp_connection_exception(struct amqp_conn *ac, enum amqp_code code, uint32
     amqp_conn_say_close(ac, code, method, r.text);
 }
 
-/* ---- channels ---------------------------------------------------------------------------------------------
- */
+/* ---- channels ----------------------------------------------------------------------------------------- */
 
 static void end_channel(struct amqp_channel *ch, enum amqp_code code, uint32_t method, const char *text)
 {

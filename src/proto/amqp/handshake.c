@@ -27,8 +27,7 @@ struct amqp_handshake {
     enum mechanism mechanism;
 };
 
-/* ---- the protocol header ----------------------------------------------------------------------------------
- */
+/* ---- the protocol header ------------------------------------------------------------------------------ */
 
 static const uint8_t our_header[PROTOCOL_HEADER_BYTES] = {'A', 'M', 'Q', 'P', 0, 0, 9, 1};
 static const uint8_t header_0_9[PROTOCOL_HEADER_BYTES] = {'A', 'M', 'Q', 'P', 1, 1, 0, 9}; /* as good */
@@ -125,8 +124,7 @@ void amqp_handshake_free(struct amqp_conn *ac)
     ac->handshake = NULL;
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------
- */
+/* ---- refusals ----------------------------------------------------------------------------------------- */
 
 static void refuse_silently(struct amqp_conn *ac)
 {
@@ -159,8 +157,7 @@ static void refuse_login(struct amqp_conn *ac, const char *why)
     refuse(ac, AMQP_ACCESS_REFUSED, text);
 }
 
-/* ---- who it is --------------------------------------------------------------------------------------------
- */
+/* ---- who it is ---------------------------------------------------------------------------------------- */
 
 static void send_tune(struct amqp_conn *ac)
 {
@@ -302,8 +299,7 @@ static void on_start_ok(struct amqp_conn *ac, const struct amqp_connection_start
     ac->phase = AMQP_CONN_SECURING;
 }
 
-/* ---- tune and open ----------------------------------------------------------------------------------------
- */
+/* ---- tune and open ------------------------------------------------------------------------------------ */
 
 static bool in_range(struct amqp_conn *ac, const char *field, uint32_t value, uint32_t min, uint32_t max)
 {
@@ -359,8 +355,7 @@ static void on_open(struct amqp_conn *ac, const struct amqp_connection_open *m)
     amqp_conn_opened(ac);
 }
 
-/* ---- what comes on channel 0 ------------------------------------------------------------------------------
- */
+/* ---- what comes on channel 0 -------------------------------------------------------------------------- */
 
 static void on_close(struct amqp_conn *ac)
 {

@@ -6,7 +6,7 @@
 #include "core/fields.h"
 #include "proto/amqp/be.h"
 
-/* ---- decoder ------------------------------------------------------------------------------------------- */
+/* ---- decoder ------------------------------------------------------------------------------------------ */
 
 /* Sticky: after the first error everything read is zero or empty. Inline, since publishes and
  * acknowledgements pass here one by one. */
@@ -133,7 +133,7 @@ int amqp_method_decode(struct span payload, struct amqp_method *ret)
     return a.bad ? ERR_INVALID : 0;
 }
 
-/* ---- encoder ------------------------------------------------------------------------------------------- */
+/* ---- encoder ------------------------------------------------------------------------------------------ */
 
 /* Counts bits: an octet begins with the first, and after each eighth in a row. */
 struct sizer {
@@ -300,8 +300,7 @@ uint8_t *amqp_method_encode(const struct amqp_method *m, uint8_t *at)
     return o.p;
 }
 
-/* ---- what is known of each ------------------------------------------------------------------------------
- */
+/* ---- what is known of each ---------------------------------------------------------------------------- */
 
 enum { FROM_CLIENT = 1, FROM_BROKER = 2, EITHER = 3, CONTENT = 4 };
 

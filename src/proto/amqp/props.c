@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "proto/amqp/be.h"
 
-/* ---- decoder ------------------------------------------------------------------------------------------- */
+/* ---- decoder ------------------------------------------------------------------------------------------ */
 
 enum {
     MORE_FLAGS = 1 << 0, /* another word of flags follows (4.2.6.1) */
@@ -113,7 +113,7 @@ int amqp_props_decode(struct span bytes, struct amqp_props *ret)
     return in.bad || in.p != in.end ? ERR_INVALID : 0;
 }
 
-/* ---- encoder ------------------------------------------------------------------------------------------- */
+/* ---- encoder ------------------------------------------------------------------------------------------ */
 
 struct shortstr_row {
     uint16_t flag;
@@ -184,8 +184,7 @@ struct span amqp_props_encode(const struct amqp_props *p, struct arena *a)
     return span_of(begin, (size_t)(at - begin));
 }
 
-/* ---- headers --------------------------------------------------------------------------------------------
- */
+/* ---- headers ------------------------------------------------------------------------------------------ */
 
 void amqp_headers_copy(struct fields_writer *w, struct span headers, bool (*leave_out)(struct span name))
 {

@@ -26,8 +26,7 @@ __attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
     rig->transcript[rig->transcript_len] = 0;
 }
 
-/* ---- in place of the channels -----------------------------------------------------------------------------
- */
+/* ---- in place of the channels ------------------------------------------------------------------------- */
 
 void amqp_conn_opened(struct amqp_conn *ac)
 {
@@ -98,8 +97,7 @@ void amqp_input_ended(struct amqp_conn *ac)
     rig->heard++;
 }
 
-/* ---- in place of the core
- * ----------------------------------------------------------------------------------- */
+/* ---- in place of the core ----------------------------------------------------------------------------- */
 
 void *op_new(struct conn *c, size_t size, void (*complete)(struct conn *c, struct op *op), void *user)
 {
@@ -174,8 +172,7 @@ static void answer_login(void)
     l->op.complete(rig->closed ? NULL : &rig->conn, &l->op);
 }
 
-/* ---- life
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------------- */
 
 static void open_shard(struct shard *s)
 {
@@ -256,8 +253,7 @@ void rig_free(void)
     rig = NULL;
 }
 
-/* ---- bytes
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- bytes -------------------------------------------------------------------------------------------- */
 
 static bool feed(void)
 {
@@ -297,7 +293,8 @@ void rig_send(struct span bytes)
     if (rig->taken == rig->input->used && rig->input->cap - rig->input->used < bytes.len)
         rig->taken = rig->input->used = 0;
     assert(rig->input->cap - rig->input->used >= bytes.len);
-    memcpy(rig->input->data + rig->input->used, bytes.ptr, bytes.len);
+    if (bytes.len)
+        memcpy(rig->input->data + rig->input->used, bytes.ptr, bytes.len);
     rig->input->used += (uint32_t)bytes.len;
     rig->conn.bytes_in += bytes.len;
     rig_pump();
@@ -352,7 +349,8 @@ struct span rig_join(struct arena *a, const struct span *parts, size_t count)
         len += parts[i].len;
     uint8_t *p = arena_alloc(a, len);
     for (size_t i = 0; i < count; at += parts[i].len, i++)
-        memcpy(p + at, parts[i].ptr, parts[i].len);
+        if (parts[i].len)
+            memcpy(p + at, parts[i].ptr, parts[i].len);
     return span_of(p, len);
 }
 

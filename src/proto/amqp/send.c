@@ -79,8 +79,7 @@ void amqp_send(struct amqp_channel *ch, const struct amqp_method *m)
         send_method(ch->ac, ch->number, m);
 }
 
-/* ---- content ---------------------------------------------------------------------------------------------
- */
+/* ---- content ------------------------------------------------------------------------------------------ */
 
 /* What comes before the properties. */
 static uint8_t *put_content_head(uint8_t *at, uint16_t channel, size_t props, size_t body)

@@ -25,8 +25,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- methods
- * ------------------------------------------------------------------------------------------------ */
+/* ---- methods ------------------------------------------------------------------------------------------ */
 
 static struct span encode(const struct amqp_method *m)
 {
@@ -109,8 +108,7 @@ static void a_table_that_is_none_is_refused(void **state)
     assert_int_equal(amqp_method_decode(encode(&m), &m), ERR_INVALID);
 }
 
-/* ---- properties
- * --------------------------------------------------------------------------------------------- */
+/* ---- properties --------------------------------------------------------------------------------------- */
 
 static struct span nested_table(void)
 {
@@ -195,8 +193,7 @@ static void one_header_is_set_and_the_others_stay(void **state)
     assert_int_equal(fields_count(back.headers), 1);
 }
 
-/* ---- keys
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- keys --------------------------------------------------------------------------------------------- */
 
 static struct span keyed_props(void)
 {
@@ -244,8 +241,7 @@ static void bcc_is_left_out(void **state)
     assert_false(amqp_props_has_bcc(without, &p));
 }
 
-/* ---- death
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- death -------------------------------------------------------------------------------------------- */
 
 static struct message die(struct message m, const char *queue, enum death_reason reason, int64_t time_ms)
 {
