@@ -305,7 +305,8 @@ void route_message(struct route *r, const struct route_space *sp, struct exchang
                      .stamp = next_stamp(),
                      .dice = dice,
                      .skip_delay = skip_delay};
-    if (r->count == 0 && r->delay_count == 0) {
+    if (r->count == 0 && !r->delayed) { /* reset, by whatever way */
+        r->delay_count = 0;
         r->stamp = w.stamp;
         r->cacheable = true;
     }

@@ -380,6 +380,22 @@ static void destinations_add_up_until_reset(void **state)
     assert_int_equal(route.count, 2);
 }
 
+/* A caller that clears count and delayed itself must not lose what the route before had found. */
+static void a_route_cleared_by_hand_begins_anew(void **state)
+{
+    struct exchange *a = make(0, EXCHANGE_FANOUT, SPAN_NULL);
+    struct exchange *d = make(1, EXCHANGE_DELAYED, table_of("x-delayed-type", "fanout"));
+    lead(a, &d->dest, "");
+    lead(a, &queues[0], "");
+    for (int i = 0; i < 3; i++) {
+        route.count = 0;
+        route.delayed = NULL;
+        publish_again(a, "k", delay_of('I', 9, NULL), false);
+        assert_int_equal(route.count, 1);
+        assert_ptr_equal(route.delayed, d);
+    }
+}
+
 static void types_have_names(void **state)
 {
     assert_int_equal(exchange_type_of(span_str("x-delayed-message")), EXCHANGE_DELAYED);
@@ -409,6 +425,7 @@ int main(void)
         T(chance_reaches_every_queue),
         T(arguments_in_another_order_are_the_same_binding),
         T(destinations_add_up_until_reset),
+        T(a_route_cleared_by_hand_begins_anew),
         T(types_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
