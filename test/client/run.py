@@ -109,10 +109,13 @@ class Target:
             control.control_broker(self.broker, verb, settings)
 
     def add_tls(self, broker):
-        """A second listener for Kafka; clients find it and the authority in the environment."""
+        """One more listener for each protocol; clients find them and the authority in the environment."""
         directory, address = os.path.join(broker.work, "tls"), f"127.0.0.1:{free_port()}"
-        broker.settings.update({"kafka.listen": f"{broker.bootstrap},tls://{address}", **tls.settings(directory)})
-        self.environment = {"TLS": address, "TLS_DIR": directory}
+        amqp = f"127.0.0.1:{free_port()}"
+        plain = broker.settings.get("amqp.listen", "off")
+        broker.settings.update({"kafka.listen": f"{broker.bootstrap},tls://{address}", **tls.settings(directory),
+                                "amqp.listen": f"tls://{amqp}" if plain == "off" else f"{plain},tls://{amqp}"})
+        self.environment = {"TLS": address, "TLS_AMQP": amqp, "TLS_DIR": directory}
 
     def arguments(self):
         if self.options.bootstrap:

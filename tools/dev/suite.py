@@ -249,7 +249,7 @@ def step_asan(tally):
     unit_tests(tally, "build-asan", SANITIZER_ENV)
     replay_corpus(tally, "build-asan")
     sim_seeds(tally, "build-asan")
-    clients(tally, "clients, AddressSanitizer", "raw", "kcat", "confluent", "--binary", "build-asan/colobus", "--shards",
+    clients(tally, "clients, AddressSanitizer", "raw", "kcat", "confluent", "tls", "--binary", "build-asan/colobus", "--shards",
             "3", *broker_env())
 
 
@@ -258,7 +258,7 @@ def step_tsan(tally):
         return
     unit_tests(tally, "build-tsan", SANITIZER_ENV, without_aslr())
     wrap = " ".join(without_aslr())
-    clients(tally, "clients, ThreadSanitizer", "raw", "confluent", "--binary", "build-tsan/colobus", "--shards", "3",
+    clients(tally, "clients, ThreadSanitizer", "raw", "confluent", "tls", "--binary", "build-tsan/colobus", "--shards", "3",
             f"--wrap={wrap}", *broker_env())
 
 
