@@ -183,6 +183,7 @@ static void dispatch(struct queue *q)
     struct entry *e;
     list_init(&running);
     queue_begin_moves(q);
+    queue_compact(q);
     queue_look_at_time(q);
     queue_trim(q);
     if (q->forward)

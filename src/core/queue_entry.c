@@ -37,6 +37,8 @@ void entry_free(struct entry *e)
     assert(!list_linked(&e->link));
     forget_record(e);
     level_read_forget(e->level, e);
+    if (e->twin)
+        e->twin->twin = NULL;
     qs->entries--;
     e->batch_next = qs->spare;
     qs->spare = e;

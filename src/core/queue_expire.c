@@ -41,7 +41,7 @@ static void expire_heads(struct queue *q)
             struct entry *e = list_entry(first, struct entry, link);
             if (e->gap ? e->offset >= log_durable(l->log) : !entry_visible(e))
                 break;
-            if (e->gap) {
+            if (!e->record) {
                 if (!level_load(l, e))
                     break;
                 continue;

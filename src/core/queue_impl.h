@@ -30,6 +30,7 @@ enum entry_state {
     ENTRY_LEASED,  /* in a consumer's leases */
     ENTRY_DELAYED, /* in queue->delayed: not before due_ms */
     ENTRY_MOVING,  /* on its way out, in a move */
+    ENTRY_COPY,    /* in a batch: the record of `twin`, which is being copied forward */
     ENTRY_GONE,    /* settled before its batch was appended: is acknowledged then */
 };
 
@@ -49,6 +50,8 @@ struct entry {
     uint32_t retries;         /* times it was rejected and delayed */
     int64_t expires_ms;       /* 0: never. A gap: the offset after its last */
     struct entry *batch_next; /* in its batch, until that is appended */
+    struct entry *twin;       /* of a copy and its original, until the copy has its offset */
+    uint64_t order;           /* the offset it had first, + 1, if it was copied forward; 0: it was not */
     uint8_t state;
     bool gap, batched, redelivered, fresh;
     uint8_t reason; /* ENTRY_MOVING: enum death_reason */
@@ -71,6 +74,7 @@ struct entry_note {
     uint32_t count, retries;
     int64_t due_ms;
     uint64_t move;  /* number of the move that it is in; 0: none */
+    uint64_t order; /* as in its entry */
     uint8_t reason; /* of the move: enum death_reason */
 };
 
@@ -121,6 +125,7 @@ struct queue_level {
     struct level_read *read; /* the read on its way */
     uint64_t move_seq;       /* of the last move begun from here */
     uint64_t recovered;      /* offsets below were there before this start */
+    uint64_t compact_below;  /* what lives below this offset is being copied forward; 0: nothing is */
 };
 
 /* At the start: what the command log says of a log, until its queue is recovered. */
@@ -225,9 +230,17 @@ int entry_message(const struct entry *e, struct message *ret);
 bool entry_visible(const struct entry *e);
 /* Offsets [first, last] need not be kept: they are written as acknowledged this turn or soon. */
 void level_ack(struct queue_level *l, uint64_t first, uint64_t last);
+/* It is no part of a gap: it has an entry of its own from the start on. */
+static inline bool note_has_place(const struct entry_note *n)
+{
+    return n && (n->due_ms || n->move || n->order);
+}
 struct entry_note *level_note(struct queue_level *l, uint64_t offset, bool make);
 
 /* queue_publish.c */
+/* Room for a record at the end of the level's batch, or of a new one; NULL: no memory. */
+struct queue_batch *queue_batch_room(struct queue_level *l, size_t len);
+void queue_batch_link(struct queue_batch *b, struct entry *e);
 /* Adds a message to the end of a queue. `w` (may be NULL) waits for the batch, if there is one: returns 1
  * then, 0 if nothing is to be waited for; ERR_REFUSED, ERR_NO_MEMORY, ERR_STOPPING. */
 int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w);
@@ -260,6 +273,12 @@ bool entry_expired(const struct queue *q, const struct entry *e);
 /* What is due or expired moves on; sets the timer for what comes next. */
 void queue_look_at_time(struct queue *q);
 void queue_set_timer(struct queue *q);
+
+/* queue_compact.c */
+/* Few of many messages are left: begins to copy them forward, so that the rest of the log can go. */
+void level_compact_maybe(struct queue_level *l);
+void queue_compact(struct queue *q); /* goes on with it */
+void entry_copied(struct entry *copy, uint64_t offset);
 
 /* queue_limit.c */
 /* ERR_REFUSED, or 0: one more of so many bytes may come in. */

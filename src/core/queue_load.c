@@ -54,7 +54,7 @@ static void emerge(struct entry *gap, uint64_t offset, struct chunk *c, struct s
     struct queue_level *l = gap->level;
     struct queue *q = l->queue;
     const struct entry_note *n = level_note(l, offset, false);
-    if (acked_has(&l->acked, offset) || (n && (n->due_ms || n->move)))
+    if (acked_has(&l->acked, offset) || note_has_place(n))
         return; /* it is gone, or has a place of its own */
     struct entry *e = entry_new(l);
     e->offset = offset;
@@ -88,6 +88,7 @@ static int parse_record(struct parse *p, uint64_t offset, struct chunk *c, struc
     if (!e->gap) {
         if (offset == e->offset) {
             fill(e, c, record);
+            e->expires_ms = m.expires_ms;
             p->done = true;
         }
     } else if (offset >= e->offset && offset < gap_end(e)) {

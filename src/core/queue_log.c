@@ -21,7 +21,7 @@
 #include "core/broker.h"
 #include "core/queue_impl.h"
 
-enum { VERSION = 0, RANGE_BYTES = 16, NOTE_BYTES = 33, SOURCE_BYTES = 16 };
+enum { VERSION = 0, RANGE_BYTES = 16, NOTE_BYTES = 41, SOURCE_BYTES = 16 };
 
 static const uint8_t snapshot_magic[5] = {'C', 'L', 'B', 'Q', VERSION};
 
@@ -92,6 +92,7 @@ static void write_note(struct writer *w, uint64_t offset, const struct entry_not
     write_u32(w, n->retries);
     write_i64(w, n->due_ms);
     write_i64(w, (int64_t)n->move);
+    write_i64(w, (int64_t)n->order);
     write_i8(w, (int8_t)n->reason);
 }
 
@@ -216,6 +217,7 @@ static int persist(struct shard *s, struct queue_level *l)
         return err;
     written(l);
     shard_appended(s);
+    level_compact_maybe(l);
     return mark == l->acked.low ? 0 : ERR_AGAIN; /* purged before it was durable */
 }
 
@@ -335,12 +337,13 @@ static void read_note(struct reader *r, struct queue_level *l)
     n.retries = read_u32(r);
     n.due_ms = read_i64(r);
     n.move = (uint64_t)read_i64(r);
+    n.order = (uint64_t)read_i64(r);
     n.reason = (uint8_t)read_i8(r);
     if (r->err || n.offset > INT64_MAX || n.reason > DEATH_DELIVERY_LIMIT) {
         reader_fail(r, ERR_INVALID, "a note");
         return;
     }
-    if (!n.count && !n.retries && !n.due_ms && !n.move)
+    if (!n.count && !n.retries && !n.due_ms && !n.move && !n.order)
         level_drop_note(l, n.offset);
     else
         *level_note(l, n.offset, true) = n;

@@ -173,7 +173,7 @@ static void batch_failed(struct queue_batch *b, int err)
         if (e->state == ENTRY_READY)
             entry_take(e);
         if (e->state != ENTRY_DELAYED)
-            entry_free(e);
+            entry_free(e); /* a copy, too: its original stays where it is */
     }
     for (uint32_t i = 0; i < b->wait_count; i++)
         b->waits[i]->appended(b->waits[i], err);
@@ -207,7 +207,9 @@ static void give_offsets(struct queue_batch *b, uint64_t base)
         e->batch_next = NULL;
         e->batched = false;
         e->offset = base;
-        if (e->state == ENTRY_GONE) {
+        if (e->state == ENTRY_COPY) {
+            entry_copied(e, base);
+        } else if (e->state == ENTRY_GONE) {
             level_ack(l, base, base);
             entry_free(e);
         } else if (e->state == ENTRY_DELAYED) {
@@ -318,7 +320,7 @@ static struct queue_batch *batch_new(struct queue_level *l, size_t len, bool lar
 }
 
 /* Room for a record at the end of the level's batch, or of a new one. */
-static struct queue_batch *batch_room(struct queue_level *l, size_t len)
+struct queue_batch *queue_batch_room(struct queue_level *l, size_t len)
 {
     struct queue_batch *b = l->batch;
     if (b && b->chunk->cap - b->len >= len)
@@ -340,7 +342,7 @@ static int batch_wait_join(struct queue_batch *b, struct batch_wait *w)
     return 1;
 }
 
-static void batch_link(struct queue_batch *b, struct entry *e)
+void queue_batch_link(struct queue_batch *b, struct entry *e)
 {
     if (b->last)
         b->last->batch_next = e;
@@ -392,13 +394,13 @@ static int store(struct queue_level *l, struct entry *e, const struct message *m
     int joined = 0;
     uint8_t *at;
     if (l->log && m->flags & MESSAGE_PERSISTENT) {
-        struct queue_batch *b = batch_room(l, len);
+        struct queue_batch *b = queue_batch_room(l, len);
         if (!b)
             return ERR_NO_MEMORY;
         at = b->chunk->data + b->len;
         b->len += len;
         e->chunk = chunk_ref(b->chunk);
-        batch_link(b, e);
+        queue_batch_link(b, e);
         joined = batch_wait_join(b, w);
     } else {
         at = transient_room(qs, len, &e->chunk);

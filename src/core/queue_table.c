@@ -262,12 +262,15 @@ static void recover_notes(struct queue_level *l)
     size_t count = 0;
     for (size_t i = 0; (n = map_next(&l->notes, &i));)
         if (n->offset >= l->acked.low && !acked_has(&l->acked, n->offset) && n->offset < log_next(l->log) &&
-            (n->due_ms || n->move))
+            note_has_place(n))
             all[count++] = n;
     qsort(all, count, sizeof(struct entry_note *), by_move);
     for (size_t i = 0; i < count; i++) {
         struct entry *e = entry_new(l);
         e->offset = e->pos = all[i]->offset;
+        e->order = all[i]->order;
+        if (e->order)
+            e->pos = e->order - 1;
         e->count = all[i]->count;
         e->retries = all[i]->retries;
         e->redelivered = true;
@@ -276,8 +279,10 @@ static void recover_notes(struct queue_level *l)
             e->state = ENTRY_MOVING;
             e->reason = all[i]->reason;
             list_add_tail(&q->moves, &e->link);
-        } else {
+        } else if (all[i]->due_ms) {
             entry_delay(e, all[i]->due_ms);
+        } else {
+            entry_make_ready(e);
         }
     }
     mem_free(all);
@@ -345,13 +350,13 @@ static void purge_gap(struct queue_level *l, struct entry *gap)
     n -= acked_count(&l->acked, gap->offset, gap_end(gap));
     for (uint64_t o = gap->offset; l->notes.count && o < gap_end(gap); o++) {
         const struct entry_note *note = level_note(l, o, false);
-        n -= note && (note->due_ms || note->move) && !acked_has(&l->acked, o);
+        n -= note_has_place(note) && !acked_has(&l->acked, o);
     }
     /* What has a place of its own stays: acknowledge around it. */
     uint64_t from = gap->offset;
     for (uint64_t o = gap->offset; o <= gap_end(gap); o++) {
         const struct entry_note *note = l->notes.count && o < gap_end(gap) ? level_note(l, o, false) : NULL;
-        if (o < gap_end(gap) && !(note && (note->due_ms || note->move))) {
+        if (o < gap_end(gap) && !note_has_place(note)) {
             if (!l->notes.count)
                 o = gap_end(gap) - 1;
             continue;
@@ -438,12 +443,36 @@ void queues_init(struct shard *s)
     s->queues = qs;
 }
 
+/* The store wants all its memory back before it closes. */
+static void unload_all(struct queue *q)
+{
+    for (unsigned n = 0; n < q->level_count; n++) {
+        struct queue_level *l = queue_level_at(q, n);
+        if (!l)
+            continue;
+        list_each (it, &l->ready)
+            entry_unload(list_entry(it, struct entry, link));
+    }
+    list_each (it, &q->moves)
+        entry_unload(list_entry(it, struct entry, link));
+    list_each (it, &q->moving_list)
+        entry_unload(list_entry(it, struct entry, link));
+    list_each (it, &q->consumers) {
+        struct consumer *c = list_entry(it, struct consumer, link);
+        for (uint64_t n = c->lease_first; n < c->lease_next; n++)
+            if (c->leases[n & (c->lease_cap - 1)])
+                entry_unload(c->leases[n & (c->lease_cap - 1)]);
+    }
+}
+
 void queues_stop(struct shard *s)
 {
     struct queues *qs = s->queues;
     struct queue *q;
-    for (size_t i = 0; (q = map_next(&qs->by_id, &i));)
+    for (size_t i = 0; (q = map_next(&qs->by_id, &i));) {
         queue_retry_gets(q);
+        unload_all(q);
+    }
     for (struct store_wait *w = qs->barriers, *next; w; w = next) {
         next = w->next;
         w->done(w, ERR_STOPPING);

@@ -347,6 +347,40 @@ static void one_consumer_is_active_at_a_time(void **state)
     kit_stop();
 }
 
+/* One message is held while very many pass by: it moves, and what was before it goes. */
+static void an_old_message_does_not_keep_the_log(void **state)
+{
+    enum { OTHERS = 3000 };
+    char body[KIT_BODY];
+    kit_start(state);
+    kit_set("queue.segment-bytes", "64KiB");
+    kit_declare("q", true, "");
+    struct taker *old = kit_consume("q", 2, false);
+    publish_many("q", 0, 2, true);
+    kit_run_ms(10);
+    assert_int_equal(old->seen_count, 2);
+    struct taker *t = kit_consume("q", 0, false);
+    for (unsigned i = 0; i < OTHERS; i++) {
+        snprintf(body, sizeof(body), "others %050u", i);
+        kit_publish_async("q", body, true);
+        if (i % 50 == 49) {
+            kit_run_ms(5);
+            kit_window(t, t->bytes, 0);
+            kit_settle(t, 1, t->seen[t->seen_count - 1].lease, OUTCOME_ACK, true);
+            t->seen_count = 0;
+            t->bytes = 0;
+        }
+    }
+    kit_run_ms(100);
+    kit_check();
+    assert_true(log_start(kit_log("q")) > OTHERS / 4);
+    publish_many("q", 2, 3, true);
+    kit_crash(SIM_CRASH_DROP);
+    assert_string_equal(kit_drain("q"), "m0 m1 m2");
+    kit_check();
+    kit_stop();
+}
+
 static void a_limited_consumer_is_told_and_asks(void **state)
 {
     kit_start(state);
@@ -426,6 +460,7 @@ int main(void)
         BOTH(the_dead_move_once),
         BOTH(the_dead_are_neither_lost_nor_doubled),
         BOTH(retries_wait_longer_each_time),
+        BOTH(an_old_message_does_not_keep_the_log),
         BOTH(a_purge_is_for_good),
         BOTH(consumers_hear_that_their_queue_is_gone),
         BOTH(one_consumer_is_active_at_a_time),

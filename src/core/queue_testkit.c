@@ -195,6 +195,12 @@ struct queue_info *kit_queue(const char *name)
     return q;
 }
 
+struct log *kit_log(const char *queue)
+{
+    struct queue_info *q = kit_queue(queue);
+    return queue_by_id(broker->shards[q->shard].queues, q->id)->level.log;
+}
+
 /* ---- publishing ------------------------------------------------------------------------------------------
  */
 

@@ -39,6 +39,7 @@ void kit_declare(const char *name, bool durable, const char *args);
 void kit_delete(const char *name);
 void kit_bind(const char *exchange, const char *queue, const char *key);
 struct queue_info *kit_queue(const char *name);
+struct log *kit_log(const char *queue); /* of level 0 */
 /* The error of its item; through the default exchange. */
 int kit_publish(const char *queue, const char *body, bool persistent);
 int kit_publish_with(const char *queue, const char *body, bool persistent, int priority, int64_t ttl_ms);
