@@ -61,7 +61,7 @@ struct vspace {
     struct map queues;    /* struct queue_info by name */
     struct map topics;    /* struct space_topic by name: those that something is bound to */
     struct route_space route_space;
-    struct span args; /* description, tags, default queue type, ...; a checked table */
+    struct span args; /* op_vhost_put.args */
     unsigned refs;
     bool gone; /* deleted: connections in it are being closed */
 };
@@ -173,7 +173,7 @@ void space_conn_gone(struct shard *s, struct handle conn);
 /* Makes one, or gives the one of that name other args. Its name: 1 to 255 bytes. */
 struct op_vhost_put {
     struct op_entity e;
-    struct span name, args; /* args: a checked table: description, tags, default-queue-type */
+    struct span name, args; /* args: a checked table, e.g. description and tags; kept, not looked into */
     bool ret_created;
 };
 void op_vhost_put_submit(struct op_vhost_put *v);

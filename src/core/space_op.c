@@ -129,11 +129,13 @@ static bool has_others(const struct cascade *c, const struct exchange *x, const 
 
 void cascade_dest(struct cascade *c, struct dest *d, const struct binding *one)
 {
+    const struct exchange *last = NULL; /* most bindings of one source stand together */
     list_each (l, &d->bindings) {
         struct binding *b = list_entry(l, struct binding, by_dest);
         struct exchange *x = b->source;
-        if ((one && b != one) || !x->auto_delete || is_gone(c, x))
+        if ((one && b != one) || !x->auto_delete || x == last || is_gone(c, x))
             continue;
+        last = x;
         claim_entity(c->change, META_KEY_EXCHANGE, ((struct vspace *)x->user)->vhost.id, x->name, true);
         if (has_others(c, x, d, one))
             continue;

@@ -1,349 +1,18 @@
 /* Virtual hosts, exchanges, queues and bindings as metadata: what clients may declare and how they are told,
  * on every shard and across restarts. */
+#include "core/space_testkit.h"
+
+#include <malloc.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
-#include <malloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "core/broker.h"
-#include "core/fields.h"
 #include "core/meta_record.h"
-#include "core/queue.h"
-#include "core/space_impl.h"
 #include "os/sim/sim.h"
-
-enum { STEPS = 2000000, TICK_MS = 5 };
-
-static struct config config;
-static struct broker *broker;
-static struct arena arena;
-static bool ready;
-static struct shard_timer ticker;
-static unsigned pending;
-static char why[512]; /* of the last operation */
-static const struct handle nobody, alice = {5, 1, 0}, bob = {6, 1, 0};
-
-static void tick(struct shard *s, struct shard_timer *t)
-{
-    shard_timer_set(s, t, s->now_ns + TICK_MS * 1000000ull);
-}
-
-static void on_ready(void *arg, struct broker *b, int err)
-{
-    assert_int_equal(err, 0);
-    ready = true;
-    ticker = (struct shard_timer){.fire = tick};
-    shard_timer_set(&b->shards[0], &ticker, b->shards[0].now_ns + TICK_MS * 1000000ull);
-}
-
-static bool is_ready(void *arg)
-{
-    return ready;
-}
-
-static void boot(void)
-{
-    struct broker_options opt = {.config = &config, .ready = on_ready};
-    ready = false;
-    assert_int_equal(broker_open(&opt, &broker), 0);
-    assert_true(sim_run_until(is_ready, NULL, STEPS));
-}
-
-static void stop(void)
-{
-    broker_stop(broker);
-    assert_int_equal(broker_run(broker), 0);
-    broker_close(broker);
-}
-
-static void set(const char *key, const char *value)
-{
-    struct config_error e;
-    assert_int_equal(config_set(&config, key, value, CONFIG_FILE, &e), 0);
-}
-
-static void start(void **state)
-{
-    sim_reset(7);
-    config_init(&config);
-    set("shards", *state);
-    set("journal.file-bytes", "1MiB");
-    set("journal.max-bytes", "4MiB");
-    arena_init(&arena);
-    boot();
-}
-
-static void finish(void)
-{
-    stop();
-    arena_fini(&arena);
-}
-
-static void restart(void)
-{
-    stop();
-    boot();
-}
-
-static void crash(void)
-{
-    struct sim_image *image = sim_disk_image(sim_disk_ops(), SIM_CRASH_DROP);
-    stop();
-    sim_boot(image, 8);
-    boot();
-}
-
-static struct shard *last_shard(void)
-{
-    return &broker->shards[broker->shard_count - 1];
-}
-
-static struct span str(const char *s)
-{
-    return span_str(s);
-}
-
-static bool none_pending(void *arg)
-{
-    return pending == 0;
-}
-
-static void completed(struct conn *c, struct op *op)
-{
-    pending--;
-}
-
-static void *new_op(size_t size, struct handle conn)
-{
-    struct op *op = op_new_internal(last_shard(), size, completed, NULL);
-    op->conn = conn;
-    pending++;
-    return op;
-}
-
-static void wait_all(void)
-{
-    assert_true(sim_run_until(none_pending, NULL, STEPS));
-}
-
-/* Of an operation whose struct begins with op_entity. */
-static int end(void *entity)
-{
-    struct op_entity *e = entity;
-    wait_all();
-    int err = e->op.err;
-    snprintf(why, sizeof(why), "%s", e->why ? e->why : "");
-    op_entity_free(e);
-    return err;
-}
-
-/* ---- operations ---------------------------------------------------------------------------------------- */
-
-enum { DURABLE = 1, EXCLUSIVE = 2, AUTO_DELETE = 4, PASSIVE = 8, INTERNAL = 16, UNUSED = 32, EMPTY = 64 };
-
-static struct op_queue_declare *new_declare(const char *name, unsigned flags, struct span args,
-                                            struct handle conn)
-{
-    struct op_queue_declare *d = new_op(sizeof(*d), conn);
-    d->name = str(name);
-    d->durable = flags & DURABLE;
-    d->exclusive = flags & EXCLUSIVE;
-    d->auto_delete = flags & AUTO_DELETE;
-    d->passive = flags & PASSIVE;
-    d->args = args;
-    return d;
-}
-
-static int declare_args(const char *name, unsigned flags, struct span args, struct handle conn)
-{
-    struct op_queue_declare *d = new_declare(name, flags, args, conn);
-    op_queue_declare_submit(d);
-    return end(d);
-}
-
-static int declare(const char *name, unsigned flags)
-{
-    return declare_args(name, flags, SPAN_NULL, alice);
-}
-
-static int delete_queue(const char *name, unsigned flags)
-{
-    struct op_queue_delete *d = new_op(sizeof(*d), alice);
-    d->name = str(name);
-    d->if_unused = flags & UNUSED;
-    d->if_empty = flags & EMPTY;
-    op_queue_delete_submit(d);
-    return end(d);
-}
-
-static int exchange_args(const char *name, const char *type, unsigned flags, struct span args)
-{
-    struct op_exchange_declare *d = new_op(sizeof(*d), alice);
-    d->name = str(name);
-    d->type = str(type);
-    d->durable = flags & DURABLE;
-    d->auto_delete = flags & AUTO_DELETE;
-    d->internal = flags & INTERNAL;
-    d->passive = flags & PASSIVE;
-    d->args = args;
-    op_exchange_declare_submit(d);
-    return end(d);
-}
-
-static int exchange(const char *name, const char *type, unsigned flags)
-{
-    return exchange_args(name, type, flags, SPAN_NULL);
-}
-
-static int delete_exchange(const char *name, unsigned flags)
-{
-    struct op_exchange_delete *d = new_op(sizeof(*d), alice);
-    d->name = str(name);
-    d->if_unused = flags & UNUSED;
-    op_exchange_delete_submit(d);
-    return end(d);
-}
-
-static struct op_bind *new_bind(const char *source, enum dest_kind kind, const char *dest, const char *key)
-{
-    struct op_bind *b = new_op(sizeof(*b), alice);
-    b->source = str(source);
-    b->kind = kind;
-    b->dest = str(dest);
-    b->key = str(key);
-    return b;
-}
-
-static int bind_to(const char *source, enum dest_kind kind, const char *dest, const char *key)
-{
-    struct op_bind *b = new_bind(source, kind, dest, key);
-    op_bind_submit(b);
-    return end(b);
-}
-
-static int bind_queue(const char *source, const char *queue, const char *key)
-{
-    return bind_to(source, DEST_QUEUE, queue, key);
-}
-
-static int unbind_queue(const char *source, const char *queue, const char *key)
-{
-    struct op_bind *b = new_bind(source, DEST_QUEUE, queue, key);
-    b->unbind = true;
-    op_bind_submit(b);
-    return end(b);
-}
-
-static int put_vhost(const char *name)
-{
-    struct op_vhost_put *v = new_op(sizeof(*v), nobody);
-    v->name = str(name);
-    op_vhost_put_submit(v);
-    return end(v);
-}
-
-static int delete_vhost(const char *name)
-{
-    struct op_vhost_delete *v = new_op(sizeof(*v), nobody);
-    v->name = str(name);
-    op_vhost_delete_submit(v);
-    return end(v);
-}
-
-static void create_topic(const char *name)
-{
-    struct op_topic_create *t = new_op(sizeof(*t), nobody);
-    t->name = str(name);
-    t->partitions = 1;
-    topic_config_default(&t->config);
-    op_topic_create_submit(t);
-    wait_all();
-    assert_int_equal(t->op.err, 0);
-    op_topic_create_free(t);
-}
-
-static void delete_topic(const char *name)
-{
-    struct op_topic_delete *t = new_op(sizeof(*t), nobody);
-    t->name = str(name);
-    op_topic_delete_submit(t);
-    wait_all();
-    assert_int_equal(t->op.err, 0);
-    op_topic_delete_free(t);
-}
-
-/* What waits for nobody has been decided: something that does comes behind it, twice, since a deletion
- * submits others. */
-static void settle(void)
-{
-    for (int i = 0; i < 2; i++)
-        exchange("amq.direct", "", PASSIVE);
-}
-
-/* ---- what every shard sees ----------------------------------------------------------------------------- */
-
-static bool queue_on_all(const char *name)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < broker->shard_count; i++)
-        n += space_queue(broker->shards[i].spaces->root, str(name)) != NULL;
-    assert_true(n == 0 || n == broker->shard_count);
-    return n > 0;
-}
-
-static bool exchange_on_all(const char *name)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < broker->shard_count; i++)
-        n += space_exchange(broker->shards[i].spaces->root, str(name)) != NULL;
-    assert_true(n == 0 || n == broker->shard_count);
-    return n > 0;
-}
-
-static size_t bindings_on_all(const char *source)
-{
-    size_t n = SIZE_MAX;
-    for (unsigned i = 0; i < broker->shard_count; i++) {
-        struct exchange *x = space_exchange(broker->shards[i].spaces->root, str(source));
-        assert_non_null(x);
-        assert_true(n == SIZE_MAX || n == x->binding_count);
-        n = x->binding_count;
-    }
-    return n;
-}
-
-static struct queue_info *info(const char *name)
-{
-    struct queue_info *q = space_queue(last_shard()->spaces->root, str(name));
-    assert_non_null(q);
-    return q;
-}
-
-static struct fields_writer table(void)
-{
-    struct fields_writer w;
-    fields_writer_init(&w, &arena);
-    return w;
-}
-
-static struct span int_arg(const char *name, char tag, int64_t v)
-{
-    struct fields_writer w = table();
-    fields_put_int(&w, str(name), tag, v);
-    return fields_done(&w);
-}
-
-static struct span str_arg(const char *name, const char *v)
-{
-    struct fields_writer w = table();
-    fields_put_str(&w, str(name), str(v));
-    return fields_done(&w);
-}
 
 /* ---- queues -------------------------------------------------------------------------------------------- */
 
@@ -446,6 +115,83 @@ static void quorum_queues_are_durable_and_named_by_clients(void **state)
     assert_int_equal(declare_args("", DURABLE, quorum, alice), ERR_ARGUMENT);
     assert_string_equal(why, "Cannot declare a server-named queue for type rabbit_quorum_queue");
     assert_int_equal(declare_args("s", DURABLE, str_arg("x-queue-type", "stream"), alice), ERR_UNSUPPORTED);
+    finish();
+}
+
+static int publish(const char *queue, const char *body)
+{
+    struct queue_info *q = space_queue(last_shard()->spaces->root, str(queue));
+    struct op_publish *p = new_op(sizeof(*p), nobody);
+    struct chunk *c = chunk_new(&last_shard()->input_pool, 1024);
+    memcpy(c->data, body, strlen(body));
+    p->shard = q->shard;
+    struct publish_item *it = op_publish_add(p);
+    it->msg = (struct message){.body = span_of(c->data, strlen(body)), .ttl_ms = -1};
+    op_publish_add_queue(p, q->id);
+    op_publish_keep(p, c);
+    chunk_unref(c);
+    op_publish_submit(p);
+    wait_all();
+    int err = p->op.err ? p->op.err : p->items[0].err;
+    op_publish_free(p);
+    return err;
+}
+
+static unsigned cancelled;
+
+static void on_run(struct conn *c, struct op *op)
+{
+    struct delivery_run *r = container_of(op, struct delivery_run, op);
+    cancelled += r->event == CONSUMER_CANCELLED;
+    delivery_run_free(r);
+}
+
+static void consume(const char *queue)
+{
+    const struct queue_info *q = info(queue);
+    struct op_consume *o = new_op(sizeof(*o), nobody);
+    o->queue_id = q->id;
+    o->shard = q->shard;
+    o->deliver = on_run;
+    o->window = 1 << 20;
+    o->prefetch = 1;
+    op_consume_submit(o);
+    wait_all();
+    assert_int_equal(o->op.err, 0);
+    op_free(o);
+}
+
+static void a_declaration_tells_how_full_a_queue_is(void **state)
+{
+    start(state);
+    assert_int_equal(declare("q", DURABLE), 0);
+    assert_int_equal(publish("q", "one") | publish("q", "two"), 0);
+    struct op_queue_declare *d = new_declare("q", DURABLE, SPAN_NULL, alice);
+    op_queue_declare_submit(d);
+    wait_all();
+    assert_false(d->ret_created);
+    assert_int_equal(d->ret_ready, 2);
+    assert_int_equal(d->ret_consumers, 0);
+    op_entity_free(&d->e);
+    finish();
+}
+
+static void a_queue_in_use_or_not_empty_is_kept_if_asked(void **state)
+{
+    start(state);
+    assert_int_equal(declare("q", 0), 0);
+    assert_int_equal(publish("q", "one"), 0);
+    assert_int_equal(delete_queue("q", EMPTY), ERR_NOT_EMPTY);
+    assert_string_equal(why, "queue 'q' in vhost '/' is not empty");
+    assert_int_equal(delete_queue("q", UNUSED), 0);
+    assert_int_equal(declare("q", 0), 0);
+    consume("q");
+    assert_int_equal(delete_queue("q", UNUSED), ERR_IN_USE);
+    assert_string_equal(why, "queue 'q' in vhost '/' in use");
+    cancelled = 0;
+    assert_int_equal(delete_queue("q", EMPTY), 0);
+    settle();
+    assert_int_equal(cancelled, 1);
     finish();
 }
 
@@ -605,8 +351,6 @@ static void an_idle_queue_is_small(void **state)
     size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
     declare_many(COUNT, 0);
     size_t each = (mallinfo2().uordblks + mallinfo2().hblkhd - before) / COUNT;
-    if (getenv("SPACE_TEST_SAY"))
-        printf("%s shards: %zu bytes per queue\n", (char *)*state, each);
     assert_true(each < MOST); /* 0 where the allocator does not tell */
     finish();
 }
@@ -963,6 +707,8 @@ int main(void)
         BOTH(arguments_are_compared_by_what_they_mean),
         BOTH(bad_arguments_are_refused_in_rabbitmqs_words),
         BOTH(quorum_queues_are_durable_and_named_by_clients),
+        BOTH(a_declaration_tells_how_full_a_queue_is),
+        BOTH(a_queue_in_use_or_not_empty_is_kept_if_asked),
         BOTH(names_are_stripped_reserved_and_made),
         BOTH(an_exclusive_queue_is_its_connections_and_goes_with_it),
         BOTH(a_connection_that_dies_leaves_no_queue_behind),
