@@ -47,7 +47,8 @@ struct message_format {
     /* Properties of the message that is published when this one dies, in the arena: with x-death and its
      * kin, without expiration. NULL: they stay as they are. */
     struct span (*dead)(const struct message *m, const struct death *d, struct arena *a);
-    /* Would dead-lettering into this queue close a cycle in which it was never rejected? NULL: never. */
+    /* Of what dead() made: would putting it into this queue close a cycle in which it was never rejected?
+     * NULL: never. */
     bool (*cycles)(const struct message *m, struct span queue);
     /* Further keys it was published with, beside `key`: calls fn for each (AMQP's CC). NULL: none. */
     void (*more_keys)(const struct message *m, void (*fn)(void *arg, struct span key), void *arg);

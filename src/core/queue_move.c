@@ -167,8 +167,8 @@ static bool is_refused(const struct message *msg, const struct queue_info *targe
 }
 
 /* To all queues of the route. Where it was announced before, every target is asked whether it knows it. */
-static void send_all(struct move *m, const struct message *before, const struct message *msg, bool dies,
-                     struct dest **dests, uint32_t count)
+static void send_all(struct move *m, const struct message *msg, bool dies, struct dest **dests,
+                     uint32_t count)
 {
     struct queues *qs = m->queue->queues;
     struct shard *s = qs->shard;
@@ -182,7 +182,7 @@ static void send_all(struct move *m, const struct message *before, const struct 
         if (dests[i]->kind != DEST_QUEUE)
             continue; /* topics: not from here yet */
         struct queue_info *target = container_of(dests[i], struct queue_info, dest);
-        if (is_refused(before, target, dies))
+        if (is_refused(msg, target, dies))
             continue;
         if (remote) {
             add_remote(m, target, msg);
@@ -259,7 +259,7 @@ static void begin(struct queue *q, struct entry *e, const struct message *before
         route_message(&qs->route, &q->info->space->route_space, x, &after, q->forward != NULL, &qs->dice);
     /* A target that refuses may route again. */
     struct dest **dests = arena_copy(&a, qs->route.dests, qs->route.count * sizeof(struct dest *));
-    send_all(m, before, &after, !q->forward, dests, qs->route.count);
+    send_all(m, &after, !q->forward, dests, qs->route.count);
     arena_fini(&a);
     release(m);
 }

@@ -97,19 +97,24 @@ static struct span new_death(const struct message *m, const struct amqp_props *p
     return fields_done(&w);
 }
 
-/* The same but for its count; one without is put in front. */
+/* The same but for its count, which stays where it is; one without is put in front. */
 static struct span counted_death(struct span table, struct arena *a)
 {
     struct fields_writer w;
     struct fields_iter it;
-    struct span name;
+    struct span name, count_name = span_str("count");
     struct field f;
-    int64_t count = fields_get_str(table, "count", &f) && field_is_integer(&f) ? f.integer : 1;
+    bool has = fields_get(table, count_name, &f);
+    int64_t count = has && field_is_integer(&f) ? f.integer : 1;
+    count += count < INT64_MAX;
     fields_writer_init(&w, a);
-    fields_put_int(&w, span_str("count"), 'l', count < INT64_MAX ? count + 1 : count);
+    if (!has)
+        fields_put_int(&w, count_name, 'l', count);
     fields_begin(&it, table);
     for (const uint8_t *from = it.p; fields_next(&it, &name, &f); from = it.p)
-        if (!span_eq_str(name, "count"))
+        if (span_eq(name, count_name))
+            fields_put_int(&w, count_name, 'l', count);
+        else
             amqp_headers_put_raw(&w, span_of(from, (size_t)(it.p - from)));
     return fields_done(&w);
 }

@@ -397,6 +397,18 @@ static void a_cycle_is_one_in_which_nobody_rejected(void **state)
     assert_false(closes_cycle(&m, "a"));
 }
 
+/* A work queue, whose rejected messages come back by way of a queue with a TTL, may go on for ever. */
+static void a_loop_of_retries_is_no_cycle(void **state)
+{
+    struct message m = message_with((struct amqp_props){0});
+    for (unsigned i = 0; i < 5; i++) {
+        m = die(m, "work", DEATH_REJECTED, 1000);
+        assert_false(closes_cycle(&m, "retry"));
+        m = die(m, "retry", DEATH_EXPIRED, 2000);
+        assert_false(closes_cycle(&m, "work"));
+    }
+}
+
 /* A client may send anything as x-death; RabbitMQ 3.12 counts on from what it sends (#10709). */
 static void what_a_client_sends_as_x_death_counts_if_it_can(void **state)
 {
@@ -413,7 +425,7 @@ static void what_a_client_sends_as_x_death_counts_if_it_can(void **state)
     fields_put_array(&w, span_str("x-death"), fields_done(&list));
     p.headers = fields_done(&w);
     struct message m = die(message_with(p), "q", DEATH_REJECTED, 1000);
-    assert_string_equal(death_text(&m, 0), "count:l=42 queue:S=q reason:S=rejected ");
+    assert_string_equal(death_text(&m, 0), "queue:S=q count:l=42 reason:S=rejected ");
     fields_writer_init(&w, &arena);
     fields_put_str(&w, span_str("x-death"), span_str("once"));
     p.headers = fields_done(&w);
@@ -443,6 +455,7 @@ int main(void)
         T(a_key_of_the_queues_own_drops_cc_and_bcc),
         T(retries_are_told),
         T(a_cycle_is_one_in_which_nobody_rejected),
+        T(a_loop_of_retries_is_no_cycle),
         T(what_a_client_sends_as_x_death_counts_if_it_can),
     };
     return cmocka_run_group_tests_name("amqp_wire", tests, NULL, NULL);
