@@ -84,11 +84,11 @@ static void frames_closed(struct conn *c, void *state)
 }
 
 static const struct proto frames = {.name = "frames",
-                                   .state_bytes = 1,
-                                   .open = frames_open,
-                                   .input = frames_input,
-                                   .tick = frames_tick,
-                                   .closed = frames_closed};
+                                    .state_bytes = 1,
+                                    .open = frames_open,
+                                    .input = frames_input,
+                                    .tick = frames_tick,
+                                    .closed = frames_closed};
 
 /* ---- the broker ------------------------------------------------------------------------------------------
  */
