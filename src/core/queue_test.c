@@ -381,6 +381,19 @@ static void an_old_message_does_not_keep_the_log(void **state)
     kit_stop();
 }
 
+/* It holds memory of the store, in every state that a message can be in. */
+static void what_was_read_again_does_not_outlive_the_store(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 20, true);
+    kit_crash(SIM_CRASH_KEEP);
+    struct taker *t = kit_consume("q", 5, false);
+    kit_run_ms(20);
+    assert_int_equal(t->seen_count, 5);
+    kit_stop();
+}
+
 static void a_limited_consumer_is_told_and_asks(void **state)
 {
     kit_start(state);
@@ -464,6 +477,7 @@ int main(void)
         BOTH(a_purge_is_for_good),
         BOTH(consumers_hear_that_their_queue_is_gone),
         BOTH(one_consumer_is_active_at_a_time),
+        BOTH(what_was_read_again_does_not_outlive_the_store),
         BOTH(a_limited_consumer_is_told_and_asks),
         BOTH(a_running_consumer_can_be_limited_and_freed_again),
         BOTH(exclusive_consumers_are_alone),
