@@ -189,6 +189,7 @@ static void dispatch(struct queue *q)
     if (q->forward)
         while (left > 0 && (e = queue_front(q)) && left--)
             queue_forward(e);
+    queue_retry_gets(q);
     while (!list_empty(&q->active) && left > 0 && (e = queue_front(q)) && left--)
         deliver(list_entry(list_first(&q->active), struct consumer, active), e, &running);
     if (left == 0) {

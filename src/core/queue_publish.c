@@ -175,6 +175,7 @@ static void batch_failed(struct queue_batch *b, int err)
         if (e->state != ENTRY_DELAYED)
             entry_free(e); /* a copy, too: its original stays where it is */
     }
+    queue_wake(b->level->queue);
     for (uint32_t i = 0; i < b->wait_count; i++)
         b->waits[i]->appended(b->waits[i], err);
     batch_free(b);

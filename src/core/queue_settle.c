@@ -192,7 +192,7 @@ void op_settle_submit(struct op_settle *o)
 /* ---- get -------------------------------------------------------------------------------------------------
  */
 
-/* While the first message is being read from the disk whoever asks for it waits. */
+/* While the first message is being read from the disk, or written to it, whoever asks for it waits. */
 struct get_wait {
     struct list link; /* in queue->gets */
     struct op_get *op;
@@ -206,11 +206,15 @@ static bool try_get(struct shard *s, struct op_get *g)
         return true;
     }
     struct queue *q = c->queue;
+    if (s->saving) {
+        g->op.err = ERR_STOPPING;
+        return true;
+    }
     q->used_ns = s->now_ns;
     queue_look_at_time(q);
     struct entry *e = queue_front(q);
-    if (!e)
-        return !queue_is_reading(q);
+    if (!e) /* what is not durable yet was published before this came */
+        return q->ready == 0 && !queue_is_reading(q);
     queue_hand_out(c, e, &g->ret);
     g->ret_found = true;
     g->ret_left = q->ready;

@@ -405,6 +405,7 @@ static void start_purge(struct shard *s, struct msg *m)
             purge_level(queue_level_at(q, n));
     q->ready_bytes = 0;
     queue_set_timer(q);
+    queue_wake(q); /* for gets that wait */
     o->wait.done = purged;
     queues_barrier(s, &o->wait);
 }
