@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/err.h"
@@ -266,18 +267,20 @@ static void operations_on_a_name_keep_their_order(void **state)
 {
     start(state);
     assert_int_equal(declare("q", DURABLE), 0);
+    struct op_queue_declare *first = new_declare("another", DURABLE, SPAN_NULL, alice);
     struct op_bind *b1 = new_bind("amq.direct", DEST_QUEUE, "q", "k1");
     struct op_queue_delete *del = new_op(sizeof(*del), alice);
     struct op_queue_declare *again = new_declare("q", DURABLE, SPAN_NULL, alice);
     struct op_bind *b2 = new_bind("amq.direct", DEST_QUEUE, "q", "k2");
     del->name = str("q");
+    op_queue_declare_submit(first); /* while its round is on its way, the others gather for the next */
     op_bind_submit(b1);
     op_queue_delete_submit(del);
     op_queue_declare_submit(again);
     op_bind_submit(b2);
     wait_all();
     assert_true(again->ret_created);
-    assert_int_equal(end(b1) | end(del) | end(again) | end(b2), 0);
+    assert_int_equal(end(first) | end(b1) | end(del) | end(again) | end(b2), 0);
     assert_int_equal(bindings_on_all("amq.direct"), 1);
     assert_int_equal(info("q")->dest.kind, DEST_QUEUE);
     finish();
@@ -586,6 +589,107 @@ static void a_snapshot_has_everything_durable(void **state)
     finish(); /* its queues do not live: that is for the recovery of a start */
 }
 
+/* What a shard has, as sorted lines. */
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static const char *dump(const struct shard *s, bool durable_only)
+{
+    enum { LINES = 2000 };
+    const struct vspace *v = s->spaces->root;
+    char **lines = arena_array(&arena, LINES, sizeof(char *)), *all = "";
+    size_t n = 0;
+    struct exchange *x;
+    struct queue_info *q;
+    for (size_t i = 0; (x = map_next(&v->exchanges, &i));) {
+        if (x->durable || !durable_only)
+            lines[n++] =
+                arena_printf(&arena, "exchange %.*s %d%d", SPAN_ARG(x->name), x->durable, x->auto_delete);
+        list_each (l, &x->bindings) {
+            const struct binding *b = list_entry(l, struct binding, by_source);
+            assert_true(n < LINES - 2);
+            if (b->durable || !durable_only)
+                lines[n++] = arena_printf(&arena, "binding %.*s %d %.*s %.*s", SPAN_ARG(x->name),
+                                          b->dest->kind, SPAN_ARG(b->dest->name), SPAN_ARG(b->key));
+        }
+    }
+    for (size_t i = 0; (q = map_next(&v->queues, &i));)
+        if (q->durable || !durable_only)
+            lines[n++] =
+                arena_printf(&arena, "queue %.*s %llu", SPAN_ARG(q->dest.name), (unsigned long long)q->id);
+    qsort(lines, n, sizeof(char *), by_text);
+    for (size_t i = 0; i < n; i++)
+        all = arena_printf(&arena, "%s%s\n", all, lines[i]);
+    return all;
+}
+
+/* One of everything at random, on few names, so that they meet. */
+static struct op_entity *submit_random(unsigned *dice)
+{
+    static const char *const names[] = {"a", "b", "c", "d"};
+    const char *one = names[rand_r(dice) % 4], *other = names[rand_r(dice) % 4];
+    bool durable = *other < 'c';
+    switch (rand_r(dice) % 8) {
+    case 0:
+    case 1: {
+        struct op_queue_declare *d = new_declare(one, *one < 'c' ? DURABLE : 0, SPAN_NULL, alice);
+        op_queue_declare_submit(d);
+        return &d->e;
+    }
+    case 2: {
+        struct op_queue_delete *d = new_op(sizeof(*d), alice);
+        d->name = str(one);
+        op_queue_delete_submit(d);
+        return &d->e;
+    }
+    case 3:
+    case 4: {
+        struct op_exchange_declare *d = new_op(sizeof(*d), alice);
+        d->name = str(other);
+        d->type = str("topic");
+        d->durable = durable;
+        d->auto_delete = rand_r(dice) % 2;
+        op_exchange_declare_submit(d);
+        return &d->e;
+    }
+    default: {
+        struct op_bind *b = new_bind(one, rand_r(dice) % 2 ? DEST_QUEUE : DEST_EXCHANGE, other, other);
+        b->unbind = rand_r(dice) % 2;
+        op_bind_submit(b);
+        return &b->e;
+    }
+    }
+}
+
+static void a_random_mixture_is_the_same_everywhere_and_after_a_crash(void **state)
+{
+    enum { ROUNDS = 300, OPS = 12 };
+    struct op_entity *ops[OPS];
+    unsigned dice = 4711;
+    start(state);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < OPS; i++)
+            ops[i] = submit_random(&dice);
+        wait_all();
+        for (unsigned i = 0; i < OPS; i++)
+            op_entity_free(ops[i]);
+        const char *all = dump(&broker->shards[0], false), *durable = dump(&broker->shards[0], true);
+        for (unsigned i = 1; i < broker->shard_count; i++)
+            assert_string_equal(dump(&broker->shards[i], false), all);
+        if (round % 3 == 2) {
+            if (round % 2)
+                crash();
+            else
+                restart();
+            assert_string_equal(dump(last_shard(), false), durable);
+        }
+        arena_fini(&arena);
+    }
+    finish();
+}
+
 /* ---- virtual hosts ------------------------------------------------------------------------------------- */
 
 static void a_virtual_host_is_a_world_of_its_own(void **state)
@@ -728,6 +832,7 @@ int main(void)
         BOTH(a_topic_can_be_bound_and_takes_its_bindings_along),
         BOTH(what_is_durable_stays_and_the_rest_goes),
         BOTH(a_snapshot_has_everything_durable),
+        BOTH(a_random_mixture_is_the_same_everywhere_and_after_a_crash),
         BOTH(a_virtual_host_is_a_world_of_its_own),
         BOTH(records_are_on_every_shard_and_stay),
         BOTH(a_policy_and_arguments_give_the_smaller_number),
