@@ -25,7 +25,7 @@ CONTESTANTS = {
     "rabbitmq-quorum": ("rabbitmq", {}, "x-queue-type=quorum", True),
 }
 QUICK = {"repeats": 1, "seconds": 1.5, "warm_up": 0.5, "sizes": "16,1024,16384", "fan_outs": "1,10", "prefetches": "1,100,1000",
-         "rates": "5000", "queues": 2000, "connections": 500, "backlog": 200000,
+         "rates": "5000", "queues": 500, "connections": 500, "backlog": 200000,
          "contestants": "colobus-os,colobus-fsync,rabbitmq"}
 FULL = {"repeats": 5, "seconds": 5.0, "warm_up": 2.0, "sizes": "16,1024,16384", "fan_outs": "1,2,5,10",
         "prefetches": "1,100,1000", "rates": "1000,10000,20000", "queues": 100000, "connections": 10000, "backlog": 10000000,
