@@ -17,12 +17,20 @@ void broker_put_path(const char *prefix, const char *name, struct text *out)
     }
 }
 
+void broker_put_paths(const char *prefix, const char *const *names, struct text *out)
+{
+    for (; *names; names++, prefix = "/")
+        broker_put_path(prefix, *names, out);
+}
+
 /* With the broker's own words; `subject` is what is asked about. */
 static int fail_reply(const char *subject, const struct http_reply *reply)
 {
     json_error_t where;
     json_t *o = json_loadb((const char *)reply->body.ptr, reply->body.len, 0, &where);
     const char *error = json_string_value(json_object_get(o, "error"));
+    const char *reason = json_string_value(json_object_get(o, "reason")); /* RabbitMQ's form has both */
+    error = reason ? reason : error;
     int code = error ? cli_fail(EXIT_FAILED, "%.250s: %.500s", subject, error)
                      : cli_fail(EXIT_FAILED, "the broker answered with HTTP status %d", reply->status);
     json_decref(o);
@@ -33,7 +41,7 @@ int broker_ask(const struct broker_args *args, const char *subject, const char *
                struct span body, struct http_reply *ret_reply)
 {
     const char *broker = args->broker ? args->broker : "127.0.0.1:15672";
-    int err = http_client_call(broker, method, path, body, ret_reply);
+    int err = http_client_call(broker, args->user, method, path, body, ret_reply);
     if (err == ERR_CLOSED)
         return cli_fail(EXIT_FAILED, "no broker answers at %s; is it running? (--broker HOST:PORT)", broker);
     if (err)
@@ -92,6 +100,23 @@ int broker_delete(const struct broker_args *args, const char *prefix, const char
         return code;
     mem_free(reply.memory);
     text_printf(&out, "deleted %s\n", name);
+    return cli_print(&out);
+}
+
+int broker_change(const struct broker_args *args, const char *method, const char *path, json_t *o,
+                  const char *done, const char *name)
+{
+    struct http_reply reply;
+    struct text body = {0}, out = {0};
+    if (o)
+        text_put_json(&body, o, JSON_COMPACT);
+    json_decref(o);
+    int code = broker_ask(args, name, method, path, text_span(&body), &reply);
+    text_free(&body);
+    if (code != EXIT_OK)
+        return code;
+    mem_free(reply.memory);
+    text_printf(&out, "%s %s\n", done, name);
     return cli_print(&out);
 }
 

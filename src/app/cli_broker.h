@@ -10,13 +10,16 @@
 /* The options that all of them have; first in the command's state. */
 struct broker_args {
     const char *broker;
+    const char *user; /* "name:password" */
     bool json;
 };
 
 #define BROKER_OPTION                                                                                        \
+    {"--broker", "HOST:PORT", "management port of the broker (default 127.0.0.1:15672)", CLI_TEXT,           \
+     offsetof(struct broker_args, broker)},                                                                  \
     {                                                                                                        \
-        "--broker", "HOST:PORT", "management port of the broker (default 127.0.0.1:15672)", CLI_TEXT,        \
-            offsetof(struct broker_args, broker)                                                             \
+        "--user", "NAME:PASSWORD", "user of the broker to ask as (not needed on the same machine)",          \
+            CLI_TEXT, offsetof(struct broker_args, user)                                                     \
     }
 #define JSON_OPTION                                                                                          \
     {                                                                                                        \
@@ -25,6 +28,8 @@ struct broker_args {
 
 /* "/api/topics/" and a name, escaped. */
 void broker_put_path(const char *prefix, const char *name, struct text *out);
+/* The same with several parts: "/api/permissions/", "vhost", "user". NULL ends them. */
+void broker_put_paths(const char *prefix, const char *const *names, struct text *out);
 /* Asks; on success *ret_reply is the caller's. Else the exit code, after a message about `subject`. */
 int broker_ask(const struct broker_args *args, const char *subject, const char *method, const char *path,
                struct span body, struct http_reply *ret_reply);
@@ -39,6 +44,9 @@ int broker_print_done(const struct broker_args *args, struct http_reply *reply,
 int broker_describe(const struct broker_args *args, const char *prefix, const char *name,
                     void (*show)(json_t *o, struct text *out));
 int broker_delete(const struct broker_args *args, const char *prefix, const char *name);
+/* Sends `o` (taken over; NULL: no body) and says `done` with the name. */
+int broker_change(const struct broker_args *args, const char *method, const char *path, json_t *o,
+                  const char *done, const char *name);
 
 /* Members of a JSON object as text: "?" if it has none; numbers in a rotating buffer, enough for one row. */
 const char *broker_string_of(const json_t *o, const char *key);

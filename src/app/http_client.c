@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "app/text.h"
+#include "base/base64.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "os/client.h"
@@ -24,11 +25,21 @@ int http_reply_parse(struct span bytes, struct http_reply *ret_reply)
     return 0;
 }
 
-int http_client_call(const char *broker, const char *method, const char *path, struct span body,
-                     struct http_reply *ret_reply)
+static void put_user(struct text *request, const char *user)
+{
+    char *text = mem_alloc(base64_len(strlen(user)) + 1);
+    base64_write(span_str(user), text);
+    text_printf(request, "Authorization: Basic %s\r\n", text);
+    mem_free(text);
+}
+
+int http_client_call(const char *broker, const char *user, const char *method, const char *path,
+                     struct span body, struct http_reply *ret_reply)
 {
     struct text request = {0};
     text_printf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method, path);
+    if (user)
+        put_user(&request, user);
     if (!span_is_null(body))
         text_printf(&request, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body.len);
     text_put(&request, "\r\n");

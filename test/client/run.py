@@ -78,6 +78,7 @@ CLIENTS = {
     "confluent-kafka": in_venv("confluent-kafka", "confluent.py"),
     "confluent-kafka-groups": in_venv("confluent-kafka", "group_confluent.py"),
     "tls": in_venv("kafka-python-3.0.12", "tls.py"),
+    "users": plain("users.py"),
     "command-line": in_venv("confluent-kafka", "command_line.py"),
     "java-3.9.1": java("3.9.1"),
     "java-4.1.1": java("4.1.1"),
