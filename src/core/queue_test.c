@@ -300,6 +300,31 @@ static void retries_wait_longer_each_time(void **state)
     kit_stop();
 }
 
+/* An x-delayed-message exchange has a queue of its own, from which messages go on when they are due. */
+static void what_is_delayed_goes_on_in_time(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    kit_declare("r", true, "");
+    kit_declare_delayed("later");
+    kit_bind("later", "q", "k");
+    kit_bind("later", "r", "k");
+    assert_int_equal(kit_publish_delayed("later", "k", "slow", 3000), 0);
+    assert_int_equal(kit_publish_delayed("later", "k", "fast", 1000), 0);
+    kit_run_ms(500);
+    assert_int_equal(kit_ready("q"), 0);
+    kit_run_ms(1000);
+    assert_string_equal(kit_peek("q"), "fast");
+    kit_restart();
+    kit_run_ms(500);
+    assert_int_equal(kit_ready("q"), 1);
+    kit_run_ms(2000);
+    assert_string_equal(kit_drain("q"), "fast slow");
+    assert_string_equal(kit_drain("r"), "fast slow");
+    kit_check();
+    kit_stop();
+}
+
 static void a_purge_is_for_good(void **state)
 {
     kit_start(state);
@@ -474,6 +499,7 @@ int main(void)
         BOTH(the_dead_are_neither_lost_nor_doubled),
         BOTH(retries_wait_longer_each_time),
         BOTH(an_old_message_does_not_keep_the_log),
+        BOTH(what_is_delayed_goes_on_in_time),
         BOTH(a_purge_is_for_good),
         BOTH(consumers_hear_that_their_queue_is_gone),
         BOTH(one_consumer_is_active_at_a_time),

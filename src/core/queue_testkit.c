@@ -244,6 +244,48 @@ int kit_publish(const char *queue, const char *body, bool persistent)
     return kit_publish_with(queue, body, persistent, 0, -1);
 }
 
+void kit_declare_delayed(const char *exchange)
+{
+    bool done = false;
+    struct op_exchange_declare *d = op_new_internal(kit_shard(), sizeof(*d), completed, &done);
+    struct arena a;
+    arena_init(&a);
+    d->name = span_str(exchange);
+    d->type = span_str("x-delayed-message");
+    d->durable = true;
+    d->args = parse_args("x-delayed-type=direct", &a);
+    op_exchange_declare_submit(d);
+    await(&done);
+    assert_int_equal(d->e.op.err, 0);
+    op_entity_free(&d->e);
+    arena_fini(&a);
+}
+
+int kit_publish_delayed(const char *exchange, const char *key, const char *body, int64_t delay_ms)
+{
+    struct actor actor = {&auth_operator, &auth_default_vhost};
+    struct exchange *x;
+    bool done = false;
+    assert_int_equal(exchange_find(kit_shard(), &actor, AUTH_WRITE, span_str(exchange), &x), 0);
+    struct queue_info *q = queue_info_by_id(kit_shard(), x->id);
+    assert_non_null(q);
+    struct op_publish *p = op_new_internal(kit_shard(), sizeof(*p), completed, &done);
+    p->shard = q->shard;
+    struct publish_item *it = op_publish_add(p);
+    it->msg = (struct message){.exchange = span_str(exchange),
+                               .key = span_str(key),
+                               .body = span_str(body),
+                               .ttl_ms = -1,
+                               .due_ms = kit_shard()->now_ms + delay_ms,
+                               .flags = MESSAGE_PERSISTENT};
+    op_publish_add_queue(p, q->id);
+    op_publish_submit(p);
+    await(&done);
+    int err = p->op.err ? p->op.err : it->err;
+    op_publish_free(p);
+    return err;
+}
+
 static void forget(struct conn *c, struct op *op)
 {
     (void)c;
