@@ -149,6 +149,8 @@ void amqp_channel_method(struct amqp_channel *ch, const struct amqp_method *m, s
 bool amqp_channel_must_wait(struct amqp_channel *ch, uint32_t method);
 /* The same before connection.close. */
 bool amqp_conn_must_wait(struct amqp_conn *ac);
+/* Of a blocked connection: no more publishes are taken from the input. */
+bool amqp_held_full(struct amqp_conn *ac);
 /* The socket took some output. */
 void amqp_output_written(struct amqp_conn *ac);
 
@@ -193,7 +195,7 @@ void amqp_channel_exception(struct amqp_channel *ch, enum amqp_code code, uint32
 void amqp_connection_exception(struct amqp_conn *ac, enum amqp_code code, uint32_t method, const char *fmt,
                                ...) __attribute__((format(printf, 4, 5)));
 
-/* Alarms: while `blocked` publishes stay unread, and all that stands behind them; a client that can hear of
+/* Alarms: while `blocked` publishes are held (blocked.c), and stay unread when that is full; a client that can hear of
  * it is told (connection.blocked). `reason` is at most 255 bytes: "low on memory". */
 void amqp_conn_set_blocked(struct amqp_conn *ac, bool blocked, const char *reason);
 

@@ -310,6 +310,8 @@ void amqp_channel_content(struct amqp_channel *ch, const struct amqp_method *pub
         refuse(ch, AMQP_NOT_IMPLEMENTED, "immediate=true");
         return;
     }
+    if (amqp_hold_publish(ch, in, c))
+        return;
     struct message m = {.exchange = in->exchange,
                         .key = in->routing_key,
                         .props = c->raw,

@@ -51,6 +51,7 @@ void amqp_conn_opened(struct amqp_conn *ac)
     list_init(&cc->telling);
     list_init(&cc->owed);
     route_init(&cc->route);
+    amqp_blocked_init(cc);
     ac->shared = cc;
 }
 
@@ -58,6 +59,7 @@ void amqp_conn_closed(struct amqp_conn *ac)
 {
     struct amqp_conn_channels *cc = ac->shared;
     amqp_flush(cc);
+    amqp_blocked_fini(cc);
     assert(cc->consumers.count == 0 && list_empty(&cc->telling) && list_empty(&cc->owed));
     map_fini(&cc->consumers);
     route_fini(&cc->route);
@@ -292,6 +294,8 @@ static bool is_answered(uint32_t id)
 
 bool amqp_channel_must_wait(struct amqp_channel *ch, uint32_t method)
 {
+    if (ch->state->held > 0 && !amqp_may_overtake(method))
+        return true;
     return is_answered(method) && amqp_sync_settles(ch);
 }
 
@@ -300,7 +304,7 @@ bool amqp_conn_must_wait(struct amqp_conn *ac)
     struct amqp_channel *alive = NULL;
     for (uint32_t i = 0; i < ac->channel_cap; i++) {
         struct amqp_channel *ch = amqp_channel_find(ac, i);
-        if (ch && ch->waits > 0)
+        if (ch && (ch->waits > 0 || ch->state->held > 0))
             return true;
         alive = ch ? ch : alive;
     }

@@ -5,6 +5,7 @@
  *   basic_publish.c, routes.c, confirm.c  publishing: checks, routes, runs for shards, confirms
  *   basic_consume.c, basic_get.c, qos.c   consumers, what they are delivered, limits
  *   settle.c         ack, nack, reject, recover; runs for shards; when they are durable
+ *   blocked.c        publishes while there is an alarm
  *   tx.c             transactions
  *   reply_to.c       direct reply-to
  *
@@ -17,6 +18,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "core/alarm.h"
 #include "core/queue.h"
 #include "proto/amqp/amqp_impl.h"
 #include "proto/amqp/confirms.h"
@@ -31,6 +33,7 @@ enum {
     AMQP_OUT_BUSY = 256 << 10,     /* unread output of a client that gets no new window */
     AMQP_MAX_GETTERS = 16,         /* queues that a channel remembers to have polled */
     AMQP_TX_MAX_BYTES = 128 << 20, /* of messages in one transaction */
+    AMQP_HELD_BYTES = 1 << 20,     /* publishes of a blocked connection that are taken from its input */
 };
 
 /* Who consumes, or gets (basic.get has one for each queue it asks; nobody sees it). Freed when it is over, no
@@ -86,6 +89,7 @@ struct amqp_channel_state {
     struct span reply_tag;  /* consumer tag of direct reply-to; owned; null: none */
     uint64_t reply_key;     /* what a reply must know */
     struct amqp_tx *tx;
+    unsigned held; /* publishes in amqp_conn_channels.held */
 };
 
 /* A run of publishes with what is ours. */
@@ -108,6 +112,9 @@ struct amqp_conn_channels {
     uint64_t publishing, settling; /* shards with something gathered, a bit each */
     uint64_t unsynced;  /* shards that were sent settlements and not asked yet whether they are durable */
     struct route route; /* scratch */
+    struct alarm_listener alarm;
+    struct list held; /* publishes that wait for the end of an alarm */
+    size_t held_bytes;
 };
 
 /* ---- channel.c ----------------------------------------------------------------------------------------- */
@@ -192,6 +199,14 @@ void amqp_return(struct amqp_channel *ch, struct span exchange, struct span key,
                  struct span body, struct chunk *chunk);
 /* Tags of publish_items: a channel and the number of the publish on it; 0: nobody asks. */
 uint64_t amqp_publish_tag(const struct amqp_channel *ch, uint64_t seq);
+
+/* blocked.c: publishes while there is an alarm. */
+void amqp_blocked_init(struct amqp_conn_channels *cc);
+void amqp_blocked_fini(struct amqp_conn_channels *cc);
+/* True: it is kept until the alarm is over. */
+bool amqp_hold_publish(struct amqp_channel *ch, const struct amqp_basic_publish *in,
+                       const struct amqp_content *c);
+bool amqp_may_overtake(uint32_t method);
 
 /* confirm.c */
 void amqp_confirm_later(struct amqp_channel *ch); /* something may be told at the end of the input */

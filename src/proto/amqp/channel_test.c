@@ -358,6 +358,43 @@ static void a_client_that_does_not_read_is_not_buffered_for(void **state)
     kit_stop();
 }
 
+/* ---- alarms -------------------------------------------------------------------------------------------- */
+
+/* Only acknowledgements can end the alarm, and here they stand behind a publish. */
+static void publishes_are_held_while_memory_is_short_and_acknowledgements_are_not(void **state)
+{
+    static char body[64 << 10];
+    kit_start_with(state, "memory.queue-bytes", "16MiB");
+    struct client *c = client_new(1);
+    struct amqp_method m = {0};
+    unsigned sent = 0, got = 0, on = 0, unblocked = 0;
+    const char *last = "";
+    client_declare(c, 1, "q", false, SPAN_NULL);
+    memset(body, 'x', sizeof(body) - 1);
+    for (; m.id == 0; sent++) {
+        client_publish(c, 1, (struct publish){.key = "q", .body = body});
+        m = client_hear_any(c, &on, 10);
+    }
+    assert_int_equal(m.id, AMQP_CONNECTION_BLOCKED);
+    assert_true(span_eq_str(m.connection_blocked.reason, "low on memory"));
+    client_publish(c, 1, (struct publish){.key = "q", .body = "the last"});
+    client_consume(c, 1, "q", false);
+    while (strcmp(last, "the last") != 0) {
+        m = client_hear_any(c, &on, 2000);
+        unblocked += m.id == AMQP_CONNECTION_UNBLOCKED;
+        if (m.id == AMQP_CONNECTION_UNBLOCKED)
+            continue;
+        assert_int_equal(m.id, AMQP_BASIC_DELIVER);
+        last = client_hear_body(c, &(struct amqp_props){0});
+        client_say(c, 1, ack(m.basic_deliver.delivery_tag, false));
+        got++;
+    }
+    assert_int_equal(got, sent + 1);
+    assert_int_equal(unblocked, 1);
+    client_close(c);
+    kit_stop();
+}
+
 /* ---- consumers ----------------------------------------------------------------------------------------- */
 
 static void a_cancelled_consumer_gets_nothing_and_its_deliveries_can_be_acknowledged(void **state)
@@ -574,6 +611,7 @@ int main(void)
         BOTH(the_limit_of_a_channel_can_change_while_consumers_run),
         BOTH(both_queues_of_a_limited_channel_are_served),
         BOTH(a_client_that_does_not_read_is_not_buffered_for),
+        BOTH(publishes_are_held_while_memory_is_short_and_acknowledgements_are_not),
         BOTH(a_cancelled_consumer_gets_nothing_and_its_deliveries_can_be_acknowledged),
         BOTH(a_deleted_queue_cancels_its_consumers),
         BOTH(an_exclusive_queue_goes_with_its_connection),

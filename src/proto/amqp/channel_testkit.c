@@ -60,12 +60,18 @@ static void boot(void)
 
 void kit_start(void **state)
 {
+    kit_start_with(state, "shards", *state);
+}
+
+void kit_start_with(void **state, const char *key, const char *value)
+{
     struct config_error e;
     sim_reset(21);
     config_init(&kit_config);
     assert_int_equal(config_set(&kit_config, "shards", *state, CONFIG_FILE, &e), 0);
     assert_int_equal(config_set(&kit_config, "journal.file-bytes", "1MiB", CONFIG_FILE, &e), 0);
     assert_int_equal(config_set(&kit_config, "journal.max-bytes", "4MiB", CONFIG_FILE, &e), 0);
+    assert_int_equal(config_set(&kit_config, key, value, CONFIG_FILE, &e), 0);
     boot();
 }
 
@@ -231,6 +237,7 @@ static struct span capabilities(struct client *c)
     struct fields_writer w, outer;
     fields_writer_init(&w, &c->arena);
     fields_put_bool(&w, span_str("consumer_cancel_notify"), true);
+    fields_put_bool(&w, span_str("connection.blocked"), true);
     fields_writer_init(&outer, &c->arena);
     fields_put_table(&outer, span_str("capabilities"), fields_done(&w));
     return fields_done(&outer);

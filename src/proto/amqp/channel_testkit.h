@@ -18,6 +18,7 @@ struct client {
 extern struct config kit_config;
 /* *state: the number of shards, a text. */
 void kit_start(void **state);
+void kit_start_with(void **state, const char *key, const char *value); /* and this setting */
 void kit_stop(void);
 /* The broker dies at once, and the disk is as it may be then; boots again. Clients must have been closed with
  * it. */

@@ -209,7 +209,7 @@ static int64_t channel_frame(struct amqp_channel *ch, const struct amqp_frame *f
     struct amqp_conn *ac = ch->ac;
     struct amqp_method m;
     bool alive = ch->phase == AMQP_CHANNEL_ALIVE;
-    if (alive && (ch->waits > 0 || (ac->blocked && is_method(f, AMQP_BASIC_PUBLISH))))
+    if (alive && (ch->waits > 0 || (ac->blocked && is_method(f, AMQP_BASIC_PUBLISH) && amqp_held_full(ac))))
         return hold(ac);
     if (f->type == AMQP_FRAME_METHOD) {
         if (decode(ac, f->payload, &m) != 0)

@@ -65,6 +65,11 @@ bool amqp_channel_must_wait(struct amqp_channel *ch, uint32_t method)
     return false;
 }
 
+bool amqp_held_full(struct amqp_conn *ac)
+{
+    return true; /* all of it stays unread */
+}
+
 bool amqp_conn_must_wait(struct amqp_conn *ac)
 {
     return false;
