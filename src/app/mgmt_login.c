@@ -102,9 +102,9 @@ bool mgmt_guard(struct conn *c, const struct http_request *req, struct http_tick
                 http_handler *handler)
 {
     struct span header = http_find_header(req, "authorization");
-    bool loopback = auth_is_loopback(c->peer);
-    if (span_is_null(header) && (loopback || is_public(req->path))) {
-        c->actor.principal = loopback ? &auth_operator : &auth_nobody;
+    bool loopback = auth_is_loopback(c->peer), trusted = loopback && c->shard->config->http_trust_loopback;
+    if (span_is_null(header) && (trusted || is_public(req->path))) {
+        c->actor.principal = trusted ? &auth_operator : &auth_nobody;
         return false;
     }
     if (span_is_null(header)) {

@@ -326,6 +326,68 @@ static void a_virtual_host_takes_its_permissions_with_it(void **state)
     stop();
 }
 
+static void clients_without_a_login_may_what_the_setting_says(void **state)
+{
+    static const struct {
+        const char *value;
+        bool far, near;
+    } rows[] = {{"any", true, true}, {"loopback", false, true}, {"none", false, false}};
+    struct config_error e;
+    (void)state;
+    config_init(&config);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(config_set(&config, "auth.anonymous", rows[i].value, CONFIG_FILE, &e), 0);
+        for (int near = 0; near < 2; near++) {
+            struct actor actor = {auth_unnamed(&config, near), &auth_default_vhost};
+            int err = auth_check(&actor, AUTH_WRITE, AUTH_TOPIC, span_str("t"));
+            assert_int_equal(err, (near ? rows[i].near : rows[i].far) ? 0 : ERR_DENIED);
+        }
+    }
+    assert_true(auth_is_loopback("127.0.0.1:5") && auth_is_loopback("[::1]:5") &&
+                auth_is_loopback("[::ffff:127.0.0.1]:5"));
+    assert_false(auth_is_loopback("10.127.0.1:5") || auth_is_loopback("[::2]:5") || auth_is_loopback(NULL));
+}
+
+/* More logins than may wait: what is too much is refused at once, the others are answered, in their order. */
+static void a_flood_of_logins_is_bounded(void **state)
+{
+    enum { FLOOD = 2100 };
+    static struct op_login *all[FLOOD];
+    unsigned refused = 0;
+    start(state);
+    for (unsigned i = 0; i < FLOOD; i++) {
+        all[i] = op_new_internal(&broker->shards[0], sizeof(*all[i]), completed, NULL);
+        login_set(all[i], span_str("guest"), span_str("guest"));
+        pending++;
+        op_login_submit(all[i]);
+    }
+    wait_all();
+    for (unsigned i = 0; i < FLOOD; i++) {
+        assert_true(all[i]->op.err == 0 || all[i]->op.err == ERR_DENIED || all[i]->op.err == ERR_LIMIT);
+        refused += all[i]->op.err == ERR_LIMIT;
+        op_login_free(all[i]);
+    }
+    assert_int_equal(refused, FLOOD - 2048 - 1); /* one is being hashed */
+    stop();
+}
+
+/* The broker ends while a password is being hashed: nobody waits for ever, nothing is left. */
+static void a_login_ends_with_the_broker(void **state)
+{
+    struct op_login *l[3];
+    start(state);
+    for (unsigned i = 0; i < 3; i++) {
+        l[i] = op_new_internal(&broker->shards[0], sizeof(*l[i]), completed, NULL);
+        login_set(l[i], span_str("guest"), span_str("wrong"));
+        pending++;
+        op_login_submit(l[i]);
+    }
+    stop();
+    assert_int_equal(pending, 0);
+    for (unsigned i = 0; i < 3; i++)
+        op_login_free(l[i]);
+}
+
 /* ---- policies -------------------------------------------------------------------------------------------
  */
 
@@ -431,6 +493,9 @@ int main(void)
         BOTH(each_action_has_its_own_pattern),
         BOTH(a_topic_permission_looks_at_the_routing_key),
         BOTH(only_administrators_change_users),
+        cmocka_unit_test(clients_without_a_login_may_what_the_setting_says),
+        BOTH(a_flood_of_logins_is_bounded),
+        BOTH(a_login_ends_with_the_broker),
         BOTH(a_virtual_host_takes_its_permissions_with_it),
         BOTH(a_policy_reaches_queues_before_and_after_it),
         BOTH(a_policy_that_says_nothing_sensible_is_refused),
