@@ -3,6 +3,7 @@
 #include "proto/amqp/amqp.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -172,13 +173,34 @@ static void alive_method(struct amqp_channel *ch, const struct amqp_method *m, s
         amqp_channel_method(ch, m, chunk);
 }
 
+/* A frame as RabbitMQ shows it in its errors: "type 3, all octets = <<1,2>>", the first 16 of more. */
+struct shown {
+    char text[32 + 16 * 4];
+};
+
+static const char *show(struct shown *s, uint8_t type, struct span payload)
+{
+    enum { SHOWN_MAX = 16 };
+    size_t max = payload.len < SHOWN_MAX ? payload.len : SHOWN_MAX;
+    int n = snprintf(s->text, sizeof(s->text), "type %u, %s octets = <<", type,
+                     payload.len <= SHOWN_MAX ? "all" : "first 16");
+    for (size_t i = 0; i < max; i++)
+        n += snprintf(s->text + n, sizeof(s->text) - (size_t)n, "%s%u", i ? "," : "", payload.ptr[i]);
+    snprintf(s->text + n, sizeof(s->text) - (size_t)n, ">>");
+    return s->text;
+}
+
 static int decode(struct amqp_conn *ac, struct span payload, struct amqp_method *ret)
 {
+    struct shown s;
     int err = amqp_method_decode(payload, ret);
     if (err == ERR_UNSUPPORTED)
         amqp_connection_exception(ac, AMQP_COMMAND_INVALID, ret->id, "unimplemented method");
+    else if (err && payload.len < 4)
+        amqp_connection_exception(ac, AMQP_FRAME_ERROR, AMQP_NO_METHOD, "%s: unknown_frame",
+                                  show(&s, AMQP_FRAME_METHOD, payload));
     else if (err)
-        amqp_connection_exception(ac, AMQP_SYNTAX_ERROR, ret->id, "cannot decode %s",
+        amqp_connection_exception(ac, AMQP_FRAME_ERROR, ret->id, "cannot decode %s",
                                   amqp_method_name(ret->id) ? amqp_method_name(ret->id) : "a method");
     return err;
 }
@@ -254,6 +276,7 @@ static int64_t next_frame(struct amqp_conn *ac, struct span input, struct amqp_f
         return 0;
     }
     const uint8_t *p = input.ptr;
+    struct shown s;
     uint32_t len = be_u32(p + 3);
     if (len > amqp_payload_max(ac)) {
         amqp_connection_exception(ac, AMQP_FRAME_ERROR, AMQP_NO_METHOD,
@@ -268,9 +291,8 @@ static int64_t next_frame(struct amqp_conn *ac, struct span input, struct amqp_f
     }
     *ret = (struct amqp_frame){p[0], be_u16(p + 1), span_of(p + AMQP_FRAME_HEAD_BYTES, len), bytes};
     if (p[bytes - 1] != AMQP_FRAME_END) {
-        amqp_connection_exception(ac, AMQP_FRAME_ERROR, AMQP_NO_METHOD,
-                                  "type %u, %u octets: {invalid_frame_end_marker,%u}", p[0], len,
-                                  p[bytes - 1]);
+        amqp_connection_exception(ac, AMQP_FRAME_ERROR, AMQP_NO_METHOD, "%s: {invalid_frame_end_marker,%u}",
+                                  show(&s, p[0], ret->payload), p[bytes - 1]);
         return lost_sync(ac);
     }
     return (int64_t)bytes;
@@ -279,11 +301,12 @@ static int64_t next_frame(struct amqp_conn *ac, struct span input, struct amqp_f
 static void frame_of_zero(struct amqp_conn *ac, const struct amqp_frame *f)
 {
     struct amqp_method m;
+    struct shown s;
     if (f->type == AMQP_FRAME_HEARTBEAT)
         return;
     if (f->type != AMQP_FRAME_METHOD) {
-        amqp_connection_exception(ac, AMQP_UNEXPECTED_FRAME, AMQP_NO_METHOD,
-                                  "type %u, %zu octets on channel 0", f->type, f->payload.len);
+        amqp_connection_exception(ac, AMQP_UNEXPECTED_FRAME, AMQP_NO_METHOD, "%s",
+                                  show(&s, f->type, f->payload));
         return;
     }
     if (decode(ac, f->payload, &m) == 0)
@@ -299,11 +322,12 @@ static bool is_known(uint8_t type)
 static int64_t handle(struct amqp_conn *ac, const struct amqp_frame *f, struct span input,
                       struct chunk *chunk, size_t *ret_need)
 {
+    struct shown s;
     if (ac->phase == AMQP_CONN_CLOSING && f->channel != 0)
         return (int64_t)f->bytes;
     if (!is_known(f->type)) {
-        amqp_connection_exception(ac, AMQP_FRAME_ERROR, AMQP_NO_METHOD, "type %u, %zu octets: unknown_frame",
-                                  f->type, f->payload.len);
+        amqp_connection_exception(ac, AMQP_FRAME_ERROR, AMQP_NO_METHOD, "%s: unknown_frame",
+                                  show(&s, f->type, f->payload));
     } else if (f->channel == 0) {
         if (ac->phase == AMQP_CONN_LOGIN)
             return hold(ac); /* until it is known who it is */
@@ -311,8 +335,8 @@ static int64_t handle(struct amqp_conn *ac, const struct amqp_frame *f, struct s
             return hold(ac);
         frame_of_zero(ac, f);
     } else if (ac->phase != AMQP_CONN_OPEN || f->type == AMQP_FRAME_HEARTBEAT) {
-        amqp_connection_exception(ac, AMQP_UNEXPECTED_FRAME, AMQP_NO_METHOD,
-                                  "type %u, %zu octets on channel %u", f->type, f->payload.len, f->channel);
+        amqp_connection_exception(ac, AMQP_UNEXPECTED_FRAME, AMQP_NO_METHOD, "%s",
+                                  show(&s, f->type, f->payload));
     } else {
         struct amqp_channel *ch = channel_at(ac, f->channel);
         if (ch)

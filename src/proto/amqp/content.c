@@ -92,7 +92,9 @@ int64_t amqp_publish_input(struct amqp_channel *ch, const struct amqp_frame *fra
     struct amqp_content c;
     uint64_t size;
     int r = look(ch, input, at, AMQP_FRAME_HEADER, &payload, ret_need);
-    if (r > 0 && payload.len >= CONTENT_HEAD_BYTES) {
+    if (r > 0 && (payload.len < CONTENT_HEAD_BYTES || be_u16(payload.ptr) != publish_id >> 16))
+        r = -1; /* which is told when the header is looked at by itself */
+    if (r > 0) {
         size = be_u64(payload.ptr + 4);
         at += payload.len + AMQP_FRAME_EXTRA_BYTES;
         if (size > 0)
@@ -196,10 +198,10 @@ void amqp_header_frame(struct amqp_channel *ch, struct span payload)
     struct amqp_content c;
     uint64_t size;
     if (ch->in.phase != AMQP_CONTENT_HEADER) {
-        amqp_connection_exception(ch->ac, AMQP_UNEXPECTED_FRAME, AMQP_NO_METHOD,
-                                  ch->in.phase == AMQP_CONTENT_NONE
-                                      ? "expected method frame, got non method frame instead"
-                                      : "expected content body, got non content body frame instead");
+        amqp_connection_exception(
+            ch->ac, AMQP_UNEXPECTED_FRAME, ch->in.phase == AMQP_CONTENT_NONE ? AMQP_NO_METHOD : publish_id,
+            ch->in.phase == AMQP_CONTENT_NONE ? "expected method frame, got non method frame instead"
+                                              : "expected content body, got non content body frame instead");
         return;
     }
     if (header_decode(ch, payload, &c, &size) != 0 || too_large(ch, size))

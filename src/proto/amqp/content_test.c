@@ -27,8 +27,8 @@ static void frames_that_make_no_sense_have_their_codes(void **state)
         {505, rig_frame(&arena, AMQP_FRAME_BODY, 0, SPAN_NULL)},
         {505, rig_header(&arena, 1, 3, span_of(no_props, 2))},
         {505, rig_frame(&arena, AMQP_FRAME_BODY, 9, SPAN_NULL)},
-        {502, rig_frame(&arena, AMQP_FRAME_METHOD, 1, span_of(junk, 2))},
-        {502, rig_frame(&arena, AMQP_FRAME_METHOD, 1, span_of("\0\x32\0\x0a\0\0\x05q", 8))},
+        {501, rig_frame(&arena, AMQP_FRAME_METHOD, 1, span_of(junk, 2))},
+        {501, rig_frame(&arena, AMQP_FRAME_METHOD, 1, span_of("\0\x32\0\x0a\0\0\x05q", 8))},
         {503, rig_frame(&arena, AMQP_FRAME_METHOD, 1, span_of("\0\x32\0\x63", 4))},
         {503, rig_method(&arena, 1, &(struct amqp_method){.id = AMQP_BASIC_DELIVER})},
         {503, rig_method(&arena, 1, &(struct amqp_method){.id = AMQP_CONNECTION_CLOSE})},
@@ -128,6 +128,29 @@ static void content_out_of_order_is_an_unexpected_frame(void **state)
         if (c.reply_code != 505)
             fail_msg("script %zu: %d %.*s", i, c.reply_code, SPAN_ARG(c.reply_text));
     }
+}
+
+/* Not only when a body comes that nobody will send. */
+static void a_header_of_another_class_is_told_at_once(void **state)
+{
+    struct span parts[] = {publish_frame(1), rig_frame(&arena, AMQP_FRAME_HEADER, 1,
+                                                       span_of("\0\x32\0\0\0\0\0\0\0\0\0\3\0\0", 14))};
+    open_channel(1);
+    rig_send(rig_join(&arena, parts, 2));
+    expect_close(505, AMQP_BASIC_PUBLISH,
+                 "UNEXPECTED_FRAME - expected content header for class 60, got one for class 50 instead");
+}
+
+static void frames_are_shown_as_rabbitmq_shows_them(void **state)
+{
+    open_channel(1);
+    rig_send(rig_frame(&arena, AMQP_FRAME_METHOD, 1, span_of("\xff\1", 2)));
+    expect_close(501, 0, "FRAME_ERROR - type 1, all octets = <<255,1>>: unknown_frame");
+    reopen();
+    rig_send(rig_frame(&arena, AMQP_FRAME_BODY, 0, body_of(20)));
+    expect_close(
+        505, 0,
+        "UNEXPECTED_FRAME - type 3, first 16 octets = <<0,7,14,21,28,35,42,49,56,63,70,77,84,91,98,105>>");
 }
 
 static void a_body_beyond_its_header_is_a_frame_error(void **state)
@@ -268,6 +291,8 @@ int main(void)
         O(messages_arrive_whatever_their_frames),
         O(small_messages_are_taken_from_the_input),
         O(other_channels_may_come_between_the_frames_of_a_message),
+        O(a_header_of_another_class_is_told_at_once),
+        O(frames_are_shown_as_rabbitmq_shows_them),
         O(a_body_beyond_its_header_is_a_frame_error),
         O(properties_that_are_none_are_a_syntax_error),
         O(a_message_that_is_too_large_ends_the_channel_before_its_body_comes),
