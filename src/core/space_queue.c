@@ -333,7 +333,7 @@ static int check_use(struct op_queue_delete *d)
         return ERR_IN_USE;
     }
     if (d->if_empty && d->stat->ret_ready) {
-        d->e.why = arena_printf(&d->e.arena, "%s is not empty", what);
+        d->e.why = arena_printf(&d->e.arena, "%s not empty", what);
         return ERR_NOT_EMPTY;
     }
     return 0;

@@ -60,8 +60,9 @@ def python_env(name):
     return python
 
 
-def java_classpath(version, name="java"):
-    """Class path with the program in the folder NAME, compiled against Kafka's jars of VERSION that its pom.xml names."""
+def java_classpath(version, name="java", of="kafka", shared=()):
+    """Class path with the program in the folder NAME, compiled against the jars that its pom.xml names, with VERSION
+    as its property OF.version; SHARED are sources of other folders that it needs."""
     for tool in ("javac", "java"):
         if not shutil.which(tool):
             raise Missing(f"no {tool}")
@@ -75,12 +76,12 @@ def java_classpath(version, name="java"):
             raise Missing("no mvn")
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
-        run(["mvn", "-q", "-B", "-f", pom, f"-Dkafka.version={version}",
+        run(["mvn", "-q", "-B", "-f", pom, f"-D{of}.version={version}",
              "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
              "-DincludeScope=runtime", f"-DoutputDirectory={libs}"])
         write(stamp_file, digest)
     sources = sorted(os.path.join(folder, file) for folder, _, files in os.walk(os.path.join(project, "src"))
-                     for file in files if file.endswith(".java"))
+                     for file in files if file.endswith(".java")) + [os.path.join(HERE, path) for path in shared]
     fresh, stamp_file, digest = stamped(classes, *[read(source) for source in sources])
     if not fresh:
         shutil.rmtree(classes, ignore_errors=True)
@@ -95,31 +96,31 @@ def sources_in(*parts, ending):
     return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(ending)]
 
 
-def go_program(modfile):
-    """The Go client program, built with the versions that go/MODFILE names."""
+def go_program(modfile, folder="go"):
+    """The Go client program of the folder, built with the versions that its MODFILE names."""
     if not shutil.which("go"):
         raise Missing("no go")
-    directory = os.path.join(CACHE, "go", modfile)
+    directory = os.path.join(CACHE, folder, modfile)
     program = os.path.join(directory, "client")
-    texts = [read(path) for path in sources_in("go", ending=(".go", ".mod", ".sum"))]
+    texts = [read(path) for path in sources_in(folder, ending=(".go", ".mod", ".sum"))]
     fresh, stamp_file, digest = stamped(directory, modfile, *texts)
     if not fresh:
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
         run(["go", "build", "-mod=readonly", "-buildvcs=false", f"-modfile={modfile}", "-o", program, "."],
-            cwd=os.path.join(HERE, "go"), env=dict(os.environ, CGO_ENABLED="0"))
+            cwd=os.path.join(HERE, folder), env=dict(os.environ, CGO_ENABLED="0"))
         write(stamp_file, digest)
     return program
 
 
-def node_modules():
-    """The folder with the packages that js/package-lock.json names."""
+def node_modules(folder="js"):
+    """The folder with the packages that the folder's package-lock.json names."""
     for tool in ("node", "npm"):
         if not shutil.which(tool):
             raise Missing(f"no {tool}")
-    directory = os.path.join(CACHE, "js")
+    directory = os.path.join(CACHE, folder)
     manifests = ["package.json", "package-lock.json"]
-    texts = [read(os.path.join(HERE, "js", name)) for name in manifests]
+    texts = [read(os.path.join(HERE, folder, name)) for name in manifests]
     fresh, stamp_file, digest = stamped(directory, *texts)
     if not fresh:
         shutil.rmtree(directory, ignore_errors=True)

@@ -20,6 +20,7 @@ from harness.broker import Broker, BrokerError, free_port  # noqa: E402
 LIMIT_S = 300  # for one client program
 HANDSHAKE_S = 3
 SETTINGS = {"kafka.handshake-timeout": f"{HANDSHAKE_S}s",  # what a test waits for must not take long
+            "amqp.handshake-timeout": f"{HANDSHAKE_S}s",
             "kafka.group-initial-rebalance-delay": "50ms"}
 
 
@@ -64,7 +65,19 @@ def node(program):
                     os.path.join(HERE, "js", program)]
 
 
-CLIENTS = {
+def rabbitmq_java(version):
+    return lambda: ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                    "-Dorg.slf4j.simpleLogger.defaultLogLevel=off", "-cp",
+                    envs.java_classpath(version, "amqp_java", "amqp", ["java/src/colobus/client/Scenarios.java"]),
+                    "colobus.client.Amqp"]
+
+
+def amqplib(package):
+    return lambda: ["env", f"NODE_PATH={envs.node_modules('amqp_js')}", f"AMQPLIB={package}", "node",
+                    os.path.join(HERE, "amqp_js", "main.js")]
+
+
+KAFKA = {
     "raw": plain("raw.py"),
     "raw-groups": plain("group_raw.py"),
     "raw-offsets": plain("group_raw_offsets.py"),
@@ -88,6 +101,22 @@ CLIENTS = {
     "kafka-go-0.4.50": go("go.mod"),
     "kafkajs-2.2.4": node("main.js"),
 }
+AMQP = {
+    "amqp-raw": plain("amqp_raw.py"),
+    "amqp-declaring": plain("amqp_declaring.py"),
+    "amqp-routing": plain("amqp_routing.py"),
+    "amqp-delivery": plain("amqp_delivery.py"),
+    "amqp-limits": plain("amqp_limits.py"),
+    "amqp-durable": plain("amqp_durable.py"),
+    "amqp-pika-1.2.0": in_venv("pika-1.2.0", "amqp_pika.py"),
+    "amqp-pika-1.3.2": in_venv("pika-1.3.2", "amqp_pika.py"),
+    "amqp-celery-5.4.0": in_venv("celery", "amqp_celery.py"),
+    "amqp-java-5.22.0": rabbitmq_java("5.22.0"),
+    "amqp-amqp091-go-1.10.0": lambda: [envs.go_program("go.mod", "amqp_go")],
+    "amqp-amqplib-0.10.5": amqplib("amqplib-old"),  # asks for frames of 4096 bytes
+    "amqp-amqplib-0.10.9": amqplib("amqplib"),
+}
+CLIENTS = {**KAFKA, **AMQP}
 
 
 class Target:
@@ -118,7 +147,8 @@ class Target:
                                 "amqp.listen": f"tls://{amqp}" if plain == "off" else f"{plain},tls://{amqp}"})
         self.environment = {"TLS": address, "TLS_AMQP": amqp, "TLS_DIR": directory}
 
-    def arguments(self):
+    def arguments(self, client):
+        """AMQP's programs are given the address of that port as --bootstrap."""
         if self.options.bootstrap:
             http = ["--http", self.options.http] if self.options.http else []
             return ["--bootstrap", self.options.bootstrap, "--external"] + http
@@ -129,7 +159,8 @@ class Target:
                 self.add_tls(broker)
             broker.start()
             self.broker = broker
-        return ["--bootstrap", self.broker.bootstrap, "--http", self.broker.http_address,
+        address = self.broker.amqp_address if client in AMQP else self.broker.bootstrap
+        return ["--bootstrap", address, "--http", self.broker.http_address,
                 "--pid", str(self.broker.pid())]
 
     def result(self, good, name, details=""):
@@ -164,7 +195,7 @@ def run_client(name, command, target):
     """Runs one client program, passing on its TAP lines; True if all its scenarios passed."""
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), CLIENT=name, PYTHONUNBUFFERED="1",
                        HANDSHAKE_S=str(HANDSHAKE_S), CONTROL=target.control, PYTHONDONTWRITEBYTECODE="1")
-    given = target.arguments()
+    given = target.arguments(name)
     environment.update(target.environment)
     arguments = given + (["--only", target.options.only] if target.options.only else [])
     process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
@@ -190,7 +221,8 @@ def run_client(name, command, target):
 
 def parse():
     parser = argparse.ArgumentParser(prog="./dev client", description=__doc__)
-    parser.add_argument("clients", nargs="*", help="names, or beginnings of names; default: all")
+    parser.add_argument("clients", nargs="*", help="names, or beginnings of names; default: all, with --bootstrap those of "
+                        "Kafka")
     parser.add_argument("--list", action="store_true", help="print the names")
     parser.add_argument("--prepare", action="store_true", help="only install the clients' own dependencies")
     parser.add_argument("--bootstrap", help="test the broker at HOST:PORT instead of starting ours")
@@ -211,9 +243,9 @@ def parse():
     return options
 
 
-def chosen(names):
+def chosen(names, external):
     if not names:
-        return list(CLIENTS)
+        return list(KAFKA if external else CLIENTS)
     found = [client for client in CLIENTS if any(client.startswith(name) for name in names)]
     unknown = [name for name in names if not any(client.startswith(name) for client in CLIENTS)]
     if unknown:
@@ -228,8 +260,9 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     target = Target(options)
-    target.with_tls = "tls" in chosen(options.clients) and bool(shutil.which("openssl"))
-    for name in chosen(options.clients):
+    names = chosen(options.clients, options.bootstrap)
+    target.with_tls = "tls" in names and bool(shutil.which("openssl"))
+    for name in names:
         try:
             command = CLIENTS[name]()
         except (envs.Missing, subprocess.TimeoutExpired) as reason:
