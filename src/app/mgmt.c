@@ -105,5 +105,12 @@ const struct http_route mgmt_routes[] = {
     {HTTP_GET, "/api/bindings/{vhost}", mgmt_bindings_in, 0},
     {HTTP_POST, "/api/bindings/{vhost}/e/{source}/q/{queue}", mgmt_bind_queue, 0},
     {HTTP_POST, "/api/bindings/{vhost}/e/{source}/e/{exchange}", mgmt_bind_exchange, 0},
+    {HTTP_GET, "/api/bindings/{vhost}/e/{source}/q/{queue}", mgmt_bindings_to_queue, 0},
+    {HTTP_GET, "/api/bindings/{vhost}/e/{source}/e/{exchange}", mgmt_bindings_to_exchange, 0},
+    {HTTP_GET, "/api/bindings/{vhost}/e/{source}/q/{queue}/{key}", mgmt_binding_to_queue, 0},
+    {HTTP_GET, "/api/bindings/{vhost}/e/{source}/e/{exchange}/{key}", mgmt_binding_to_exchange, 0},
+    {HTTP_DELETE, "/api/bindings/{vhost}/e/{source}/q/{queue}/{key}", mgmt_unbind_queue, 0},
+    {HTTP_DELETE, "/api/bindings/{vhost}/e/{source}/e/{exchange}/{key}", mgmt_unbind_exchange, 0},
+    {HTTP_DELETE, "/api/queues/{vhost}/{name}/contents", mgmt_queue_purge, 0},
 };
 const size_t mgmt_route_count = sizeof(mgmt_routes) / sizeof(mgmt_routes[0]);

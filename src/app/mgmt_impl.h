@@ -80,6 +80,8 @@ http_handler mgmt_parameters, mgmt_parameter, mgmt_parameter_put, mgmt_parameter
 http_handler mgmt_queues, mgmt_queues_in, mgmt_queue, mgmt_queue_put, mgmt_queue_delete;
 http_handler mgmt_exchanges, mgmt_exchanges_in, mgmt_exchange, mgmt_exchange_put, mgmt_exchange_delete;
 http_handler mgmt_bindings, mgmt_bindings_in, mgmt_bind_queue, mgmt_bind_exchange;
+http_handler mgmt_bindings_to_queue, mgmt_binding_to_queue, mgmt_unbind_queue, mgmt_bindings_to_exchange,
+    mgmt_binding_to_exchange, mgmt_unbind_exchange, mgmt_queue_purge;
 http_handler mgmt_definitions, mgmt_definitions_in, mgmt_definitions_put, mgmt_definitions_put_in;
 
 /* Fill an operation; NULL, or what is wrong with the object. */
@@ -89,5 +91,10 @@ const char *mgmt_fill_binding(struct op_bind *b, const json_t *o, struct span so
 json_t *mgmt_queue_json(struct shard *s, const struct queue_info *q);
 json_t *mgmt_exchange_json(const struct exchange *x);
 json_t *mgmt_binding_json(const struct binding *b);
+struct span mgmt_properties_key(const struct binding *b, struct arena *a);
+/* NULL: answered that there is none, or that the user may not see it. */
+struct vspace *mgmt_space(struct conn *c, struct http_ticket ticket, struct span name);
+/* In a path the default exchange is "amq.default", as in RabbitMQ's. */
+struct span mgmt_path_name(struct span param);
 
 #endif

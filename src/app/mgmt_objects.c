@@ -5,7 +5,7 @@
 #include "core/queue.h"
 #include "core/user.h"
 
-static struct vspace *space_or_404(struct conn *c, struct http_ticket ticket, struct span name)
+struct vspace *mgmt_space(struct conn *c, struct http_ticket ticket, struct span name)
 {
     struct vspace *v = space_find(c->shard, name);
     if (!v)
@@ -53,7 +53,7 @@ void mgmt_vhosts(struct conn *c, const struct http_request *req, struct http_tic
 
 void mgmt_vhost(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    struct vspace *v = space_or_404(c, ticket, req->params[0]);
+    struct vspace *v = mgmt_space(c, ticket, req->params[0]);
     if (v)
         admin_answer_json(c, ticket.seq, 200, vhost_json(v));
 }
@@ -230,7 +230,7 @@ void mgmt_queues(struct conn *c, const struct http_request *req, struct http_tic
 
 void mgmt_queues_in(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    struct vspace *space = space_or_404(c, ticket, req->params[0]);
+    struct vspace *space = mgmt_space(c, ticket, req->params[0]);
     if (!space)
         return;
     struct survey *v = survey_new(ticket, false);
@@ -240,7 +240,7 @@ void mgmt_queues_in(struct conn *c, const struct http_request *req, struct http_
 
 void mgmt_queue(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    struct vspace *space = space_or_404(c, ticket, req->params[0]);
+    struct vspace *space = mgmt_space(c, ticket, req->params[0]);
     struct queue_info *q = space ? map_get(&space->queues, req->params[1]) : NULL;
     if (!space)
         return;
@@ -372,7 +372,7 @@ void mgmt_exchanges(struct conn *c, const struct http_request *req, struct http_
 
 void mgmt_exchanges_in(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    struct vspace *v = space_or_404(c, ticket, req->params[0]);
+    struct vspace *v = mgmt_space(c, ticket, req->params[0]);
     if (!v)
         return;
     json_t *out = json_array();
@@ -381,15 +381,15 @@ void mgmt_exchanges_in(struct conn *c, const struct http_request *req, struct ht
 }
 
 /* In a path the default exchange has RabbitMQ's name for it. */
-static struct span path_name(struct span param)
+struct span mgmt_path_name(struct span param)
 {
     return span_eq_str(param, "amq.default") ? span_str("") : param;
 }
 
 void mgmt_exchange(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    struct vspace *v = space_or_404(c, ticket, req->params[0]);
-    struct exchange *x = v ? map_get(&v->exchanges, path_name(req->params[1])) : NULL;
+    struct vspace *v = mgmt_space(c, ticket, req->params[0]);
+    struct exchange *x = v ? map_get(&v->exchanges, mgmt_path_name(req->params[1])) : NULL;
     if (x)
         admin_answer_json(c, ticket.seq, 200, mgmt_exchange_json(x));
     else if (v)
@@ -432,11 +432,15 @@ json_t *mgmt_binding_json(const struct binding *b)
     static const char *const kinds[] = {
         [DEST_QUEUE] = "queue", [DEST_EXCHANGE] = "exchange", [DEST_TOPIC] = "topic"};
     const struct vspace *v = b->source->user;
+    struct arena a;
+    arena_init(&a);
+    json_t *properties = admin_json_span(mgmt_properties_key(b, &a));
+    arena_fini(&a);
     return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "source", admin_json_span(b->source->name),
                      "vhost", admin_json_span(span_str(v->vhost.name)), "destination",
                      admin_json_span(b->dest->name), "destination_type", kinds[b->dest->kind], "routing_key",
                      admin_json_span(b->key), "arguments", mgmt_json_of(b->args), "properties_key",
-                     admin_json_span(b->key.len ? b->key : span_str("~")));
+                     properties);
 }
 
 /* The default exchange's, which nobody made: each queue by its name. */
@@ -480,7 +484,7 @@ void mgmt_bindings(struct conn *c, const struct http_request *req, struct http_t
 
 void mgmt_bindings_in(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    struct vspace *v = space_or_404(c, ticket, req->params[0]);
+    struct vspace *v = mgmt_space(c, ticket, req->params[0]);
     if (!v)
         return;
     json_t *out = json_array();
@@ -497,7 +501,8 @@ static void bind_to(struct conn *c, const struct http_request *req, struct http_
         return;
     json_object_set_new(o, "destination_type", json_string(kind));
     struct op_bind *b = mgmt_entity(c, ticket, sizeof(*b), req->params[0], 201);
-    if (b && filled(c, ticket, &b->e, mgmt_fill_binding(b, o, path_name(req->params[1]), req->params[2])))
+    if (b &&
+        filled(c, ticket, &b->e, mgmt_fill_binding(b, o, mgmt_path_name(req->params[1]), req->params[2])))
         op_bind_submit(b);
     json_decref(o);
 }

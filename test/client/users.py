@@ -137,6 +137,26 @@ def a_policy_is_shown_with_the_queues_it_reaches(ctx):
         equal(ask(ctx, "GET", f"/policies/{v}/p"), (404, {"error": "Object Not Found", "reason": "Not Found"}), "none")
 
 
+@scenario("a binding is found by its properties key and taken away")
+def a_binding_is_found_by_its_properties_key_and_taken_away(ctx):
+    with a_vhost(ctx) as vhost:
+        v = quoted(vhost)
+        ask(ctx, "PUT", f"/queues/{v}/orders", {})
+        path = f"/bindings/{v}/e/amq.headers/q/orders"
+        for color in ("red", "blue"):
+            equal(ask(ctx, "POST", path, {"routing_key": "", "arguments": {"color": color}})[0], 201, "bound")
+        ask(ctx, "POST", f"/bindings/{v}/e/amq.topic/q/orders", {"routing_key": "a.#"})
+        both = {one["arguments"]["color"]: one["properties_key"] for one in ask(ctx, "GET", path)[1]}
+        equal(len(set(both.values())), 2, "keys")
+        equal(ask(ctx, "GET", f"{path}/{quoted(both['red'])}")[1]["arguments"], {"color": "red"}, "one")
+        equal(ask(ctx, "DELETE", f"{path}/{quoted(both['red'])}")[0], 204, "taken away")
+        equal(ask(ctx, "DELETE", f"{path}/{quoted(both['red'])}")[0], 404, "there is none any more")
+        equal([one["arguments"] for one in ask(ctx, "GET", path)[1]], [{"color": "blue"}], "left")
+        equal(ask(ctx, "DELETE", f"/bindings/{v}/e/amq.topic/q/orders/{quoted('a.#')}")[0], 204, "by its routing key")
+        equal(ask(ctx, "DELETE", f"/queues/{v}/orders/contents")[0], 204, "purged")
+        equal(ask(ctx, "DELETE", f"/queues/{v}/none/contents")[0], 404, "no queue")
+
+
 @scenario("definitions of a virtual host go out and in again")
 def definitions_of_a_virtual_host_go_out_and_in_again(ctx):
     with a_vhost(ctx) as one, a_vhost(ctx) as other:
