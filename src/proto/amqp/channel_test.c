@@ -199,6 +199,39 @@ static void what_was_acknowledged_before_an_answer_never_comes_back(void **state
     kit_stop();
 }
 
+/* Closing is answered, too. */
+static void acknowledged_and_closed_with(void **state, unsigned channel, uint32_t close, uint32_t answer)
+{
+    kit_start(state);
+    struct client *c = client_new(1);
+    struct amqp_basic_get_ok got;
+    client_declare(c, 1, "q", true, SPAN_NULL);
+    publish_many(c, 1, "q", 2, true);
+    assert_string_equal(client_get(c, 1, "q", &got), "0");
+    c->cork = true;
+    client_say(c, 1, ack(1, false));
+    client_say(c, channel, (struct amqp_method){.id = close});
+    c->cork = false;
+    client_push(c);
+    client_hear(c, channel, answer);
+    client_close(c);
+    kit_crash(SIM_CRASH_DROP);
+    c = client_new(1);
+    assert_int_equal(client_count(c, 1, "q"), 1);
+    client_close(c);
+    kit_stop();
+}
+
+static void what_was_acknowledged_before_a_channel_was_closed_never_comes_back(void **state)
+{
+    acknowledged_and_closed_with(state, 1, AMQP_CHANNEL_CLOSE, AMQP_CHANNEL_CLOSE_OK);
+}
+
+static void what_was_acknowledged_before_a_connection_was_closed_never_comes_back(void **state)
+{
+    acknowledged_and_closed_with(state, 0, AMQP_CONNECTION_CLOSE, AMQP_CONNECTION_CLOSE_OK);
+}
+
 static void an_unknown_tag_ends_the_channel(void **state)
 {
     kit_start(state);
@@ -626,6 +659,8 @@ int main(void)
         BOTH(a_full_queue_that_refuses_is_told_with_nack),
         BOTH(what_was_confirmed_survives_a_crash),
         BOTH(what_was_acknowledged_before_an_answer_never_comes_back),
+        BOTH(what_was_acknowledged_before_a_channel_was_closed_never_comes_back),
+        BOTH(what_was_acknowledged_before_a_connection_was_closed_never_comes_back),
         BOTH(an_unknown_tag_ends_the_channel),
         BOTH(what_a_dead_channel_held_goes_back),
         BOTH(what_is_rejected_is_gone_and_what_is_requeued_returns),
