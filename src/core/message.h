@@ -6,7 +6,9 @@
 #include "base/arena.h"
 #include "base/span.h"
 
-struct field; /* core/fields.h */
+struct field;        /* core/fields.h */
+struct record;       /* core/records.h */
+struct record_draft; /* core/record_build.h */
 
 enum message_flags {
     MESSAGE_PERSISTENT = 1, /* to be on the disk before anyone sees it, if its queue is durable */
@@ -55,6 +57,11 @@ struct message_format {
     /* A property by RabbitMQ's name (correlation_id, message_id, timestamp), for exchanges that hash by it.
      * False: it is not set. NULL: nobody has any. */
     bool (*property)(const struct message *m, struct span name, struct field *ret);
+    /* The headers of the record that it becomes in a topic, in the arena. NULL: none. */
+    void (*record)(const struct message *m, struct arena *a, struct record_draft *ret);
+    /* The message that a topic's record becomes, in the arena and the record: all but exchange and key of what
+     * did not come by this format, which stay as they are. NULL: it cannot. */
+    void (*of_record)(const struct record *r, struct arena *a, struct message *ret);
 };
 
 /* Set by the program before the broker starts; NULL: nobody knows this format. */

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "core/op_impl.h"
 #include "core/queue_impl.h"
+#include "core/topic_post.h"
 
 struct move {
     struct batch_wait wait; /* for targets of this shard */
@@ -160,6 +161,85 @@ static void announce(struct move *m)
     queues_barrier(m->queue->queues->shard, &m->announced_wait);
 }
 
+/* ---- topics ----------------------------------------------------------------------------------------------
+ */
+
+static void posted(struct conn *c, struct op *op)
+{
+    struct op_append *a = (struct op_append *)op;
+    struct move *m = op->user;
+    (void)c;
+    int err = op->err ? op->err : a->items[0].err;
+    m->failed |= err && err != ERR_NOT_FOUND;
+    op_append_free(a);
+    release(m);
+}
+
+/* A partition that lives here gets the record in the group of the journal in which the source is
+ * acknowledged. Elsewhere the source waits until the record is durable, and a crash in between leaves it
+ * twice: topics know nothing of moves. */
+static void post_batch(struct move *m, const struct topic_post *post, struct span batch, struct chunk *chunk)
+{
+    struct shard *s = m->queue->queues->shard;
+    const struct partition *here = partition_find(s, post->log_id);
+    uint64_t base;
+    if (here && !s->saving && !shard_is_stalled(s)) {
+        m->failed |= log_append(here->log, batch, &base, NULL) < 0;
+        chunk_unref(chunk);
+        shard_appended(s);
+        return;
+    }
+    struct op_append *a = op_new_internal(s, sizeof(*a), posted, m);
+    a->shard = post->shard;
+    a->count = 1;
+    a->items = mem_zalloc(sizeof(*a->items));
+    a->items[0] = (struct append_item){.log_id = post->log_id, .batch = batch, .chunk = chunk};
+    m->pending++;
+    op_append_submit(a);
+}
+
+/* What the topic can never take (too large, no key where one must be) is gone, as with a queue that refuses.
+ */
+static void post_to(struct move *m, const struct topic_way *way, const struct message *msg)
+{
+    struct shard *s = m->queue->queues->shard;
+    struct record_builder b = {0};
+    struct topic_post post;
+    struct span batch;
+    struct chunk *chunk;
+    struct arena a;
+    arena_init(&a);
+    int err = topic_post(s, way, msg, &a, &post);
+    if (!err) {
+        err = record_build_add(&b, &m->queue->queues->large_pool, &post.draft, s->now_ms);
+        if (!err)
+            err = topic_post_seal(s, &post.policy, &b, &batch, &chunk);
+        m->failed |= err == ERR_NO_MEMORY;
+        if (!err)
+            post_batch(m, &post, batch, chunk);
+    }
+    arena_fini(&a);
+}
+
+/* Before all queues: where there is no room now, nothing has happened yet when it is tried again. */
+static void post_all(struct move *m, const struct message *msg, struct dest **dests, struct binding **via,
+                     uint32_t count)
+{
+    struct topic_way way;
+    for (uint32_t i = 0; i < count && !m->failed; i++)
+        if (topic_way_of(dests[i], via[i], &way))
+            post_to(m, &way, msg);
+}
+
+/* ---- all targets -----------------------------------------------------------------------------------------
+ */
+
+static bool is_queue(const struct dest *d)
+{
+    struct topic_way way;
+    return d->kind == DEST_QUEUE && !topic_way_of(d, NULL, &way);
+}
+
 static bool is_refused(const struct message *msg, const struct queue_info *target, bool dies)
 {
     const struct message_format *f = message_formats[msg->format];
@@ -176,11 +256,10 @@ static void send_all(struct move *m, const struct message *msg, bool dies, struc
     const struct entry_note *n = durable ? level_note(m->entry->level, m->entry->offset, false) : NULL;
     bool remote = n && n->move;
     for (uint32_t i = 0; i < count && !remote; i++)
-        remote = dests[i]->kind == DEST_QUEUE &&
-                 container_of(dests[i], struct queue_info, dest)->shard != s->index;
+        remote = is_queue(dests[i]) && container_of(dests[i], struct queue_info, dest)->shard != s->index;
     for (uint32_t i = 0; i < count; i++) {
-        if (dests[i]->kind != DEST_QUEUE)
-            continue; /* topics: not from here yet */
+        if (!is_queue(dests[i]))
+            continue;
         struct queue_info *target = container_of(dests[i], struct queue_info, dest);
         if (is_refused(msg, target, dies))
             continue;
@@ -258,8 +337,12 @@ static void begin(struct queue *q, struct entry *e, const struct message *before
     if (x)
         route_message(&qs->route, &q->info->space->route_space, x, &after, q->forward != NULL, &qs->dice);
     /* A target that refuses may route again. */
-    struct dest **dests = arena_copy(&a, qs->route.dests, qs->route.count * sizeof(struct dest *));
-    send_all(m, &after, !q->forward, dests, qs->route.count);
+    uint32_t count = qs->route.count;
+    struct dest **dests = arena_copy(&a, qs->route.dests, count * sizeof(struct dest *));
+    struct binding **via = arena_copy(&a, qs->route.via, count * sizeof(struct binding *));
+    post_all(m, &after, dests, via, count);
+    if (!m->failed)
+        send_all(m, &after, !q->forward, dests, count);
     arena_fini(&a);
     release(m);
 }

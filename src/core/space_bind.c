@@ -4,6 +4,7 @@
 #include "core/config.h"
 #include "core/op_impl.h"
 #include "core/space_impl.h"
+#include "core/topic_post.h"
 #include "core/topic_table.h"
 
 static int check_access(struct op_bind *b)
@@ -118,6 +119,8 @@ static int prepare_binding(struct meta *m, struct meta_change *ch, struct op_bin
         return ERR_LIMIT;
     }
     int err = exchange_check_binding(x, b->key, b->args, &b->e.arena, &b->e.why);
+    if (!err && b->kind == DEST_TOPIC)
+        err = topic_check_binding(b->args, &b->e.arena, &b->e.why);
     return err ? err : fill(ch, b, x->user, x->durable && t->durable);
 }
 

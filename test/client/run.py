@@ -110,6 +110,7 @@ AMQP = {
     "amqp-durable": plain("amqp_durable.py"),
     "amqp-pika-1.2.0": in_venv("pika-1.2.0", "amqp_pika.py"),
     "amqp-pika-1.3.2": in_venv("pika-1.3.2", "amqp_pika.py"),
+    "amqp-topics": in_venv("pika-kafka-python", "amqp_topics.py"),
     "amqp-celery-5.4.0": in_venv("celery", "amqp_celery.py"),
     "amqp-java-5.22.0": rabbitmq_java("5.22.0"),
     "amqp-amqp091-go-1.10.0": lambda: [envs.go_program("go.mod", "amqp_go")],
@@ -197,6 +198,8 @@ def run_client(name, command, target):
                        HANDSHAKE_S=str(HANDSHAKE_S), CONTROL=target.control, PYTHONDONTWRITEBYTECODE="1")
     given = target.arguments(name)
     environment.update(target.environment)
+    if target.broker:
+        environment["KAFKA"] = target.broker.bootstrap  # for programs that are given AMQP's address
     arguments = given + (["--only", target.options.only] if target.options.only else [])
     process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                                env=environment, start_new_session=True)

@@ -43,6 +43,7 @@ void amqp_flush_publishes(struct amqp_conn_channels *cc)
 {
     while (cc->publishing)
         submit(cc, (unsigned)__builtin_ctzll(cc->publishing));
+    amqp_flush_posts(cc);
 }
 
 static struct amqp_publish *run_for(struct amqp_conn_channels *cc, unsigned shard)
@@ -82,7 +83,7 @@ static bool is_reply(const struct message *m)
 
 unsigned amqp_publish_parts_of(const struct message *m, const struct amqp_routed *to)
 {
-    unsigned parts = (to->delayed_id != 0) + is_reply(m);
+    unsigned parts = (to->delayed_id != 0) + is_reply(m) + (to->topic_count > 0);
     for (uint32_t i = 0; i < to->count; i++)
         parts += i == 0 || to->targets[i].shard != to->targets[i - 1].shard;
     return parts;
@@ -110,6 +111,8 @@ void amqp_publish_to(struct amqp_conn_channels *cc, const struct message *m, con
     }
     if (to->delayed_id)
         add_delayed(cc, m, to, chunk, tag);
+    if (to->topic_count)
+        amqp_post_to(cc, m, to, tag);
 }
 
 /* ---- checks -------------------------------------------------------------------------------------------- */
@@ -246,7 +249,6 @@ void amqp_return(struct amqp_channel *ch, struct span exchange, struct span key,
                                              .reply_text = span_str("NO_ROUTE"),
                                              .exchange = exchange,
                                              .routing_key = key}};
-    metrics_add(amqp_shard(ch)->metrics, METRIC_AMQP_RETURNED, 1);
     amqp_send_content(ch, &m, props, body, chunk);
 }
 
@@ -325,6 +327,5 @@ void amqp_channel_content(struct amqp_channel *ch, const struct amqp_method *pub
     struct exchange *x = find_exchange(ch, in->exchange);
     if (!x || !check_props(ch, &c->props, &m))
         return;
-    ch->ac->shared->published++;
     route_and_publish(ch, x, c, &m, in->mandatory);
 }

@@ -3,8 +3,8 @@
  *   channel.c        life of a channel, dispatch, waiting for operations, errors in RabbitMQ's words
  *   exchange.c, queue.c                   declare, bind, delete, purge
  *   basic_publish.c, routes.c, confirm.c  publishing: checks, routes, runs for shards, confirms
+ *   posts.c          publishes that go to topics
  *   basic_consume.c, basic_get.c, qos.c   consumers, what they are delivered, limits
- *   timeout.c        deliveries that nobody settles
  *   settle.c         ack, nack, reject, recover; runs for shards; when they are durable
  *   blocked.c        publishes while there is an alarm
  *   tx.c             transactions
@@ -21,6 +21,7 @@
 #include "base/map.h"
 #include "core/alarm.h"
 #include "core/queue.h"
+#include "core/topic_post.h"
 #include "proto/amqp/amqp_impl.h"
 #include "proto/amqp/confirms.h"
 #include "proto/amqp/limiter.h"
@@ -55,7 +56,6 @@ struct amqp_consumer {
     uint64_t queue_id;
     unsigned shard;
     struct handle handle; /* the core's, unless STARTING */
-    uint64_t timeout_ms;  /* a delivery that is not settled after so long ends the channel; 0: never */
     uint32_t unacked;     /* of its deliveries in `unacked` and in transactions */
     struct limited limited;
     size_t owed;           /* bytes delivered and not given back to its window */
@@ -108,6 +108,7 @@ struct amqp_conn_channels {
     struct list telling;  /* channels that have confirms to tell */
     struct list owed;     /* consumers whose window waits for the client to read */
     struct amqp_publish *publishes[AMQP_MAX_SHARDS];
+    struct amqp_posts *posts; /* posts.c's; NULL: nothing has gone to a topic yet */
     struct op_settle *settles[AMQP_MAX_SHARDS];
     uint64_t settle_runs[AMQP_MAX_SHARDS]; /* number of settles[shard] */
     uint64_t next_run;
@@ -117,8 +118,6 @@ struct amqp_conn_channels {
     struct alarm_listener alarm;
     struct list held; /* publishes that wait for the end of an alarm */
     size_t held_bytes;
-    struct shard_timer timeout; /* set while deliveries are not settled */
-    uint64_t published;         /* in this input */
 };
 
 /* ---- channel.c ----------------------------------------------------------------------------------------- */
@@ -181,10 +180,12 @@ struct amqp_target {
     uint64_t queue_id;
     unsigned shard;
 };
-/* Where a message goes: queues sorted by shard. Valid until the next look-up on this shard. */
+/* Where a message goes: queues sorted by shard, and ways into topics. Valid until the next look-up on this
+ * shard. */
 struct amqp_routed {
     const struct amqp_target *targets;
-    uint32_t count;
+    const struct topic_way *topics;
+    uint32_t count, topic_count;
     bool found;          /* it went somewhere, be it no queue */
     uint64_t delayed_id; /* the delay queue that it goes to first, for delay_ms; 0: none */
     int64_t delay_ms;
@@ -198,6 +199,11 @@ void amqp_publish_to(struct amqp_conn_channels *cc, const struct message *m, con
                      struct chunk *chunk, uint64_t tag);
 
 void amqp_flush_publishes(struct amqp_conn_channels *cc);
+/* posts.c: the same for its topics. */
+void amqp_post_to(struct amqp_conn_channels *cc, const struct message *m, const struct amqp_routed *to,
+                  uint64_t tag);
+void amqp_flush_posts(struct amqp_conn_channels *cc);
+void amqp_posts_free(struct amqp_conn_channels *cc);
 /* Says "not routed": basic.return 312. */
 void amqp_return(struct amqp_channel *ch, struct span exchange, struct span key, struct span props,
                  struct span body, struct chunk *chunk);
@@ -236,9 +242,6 @@ void amqp_limiter_pump(struct amqp_channel *ch);
 void amqp_consumer_limit(struct amqp_consumer *k, bool on);
 /* Properties to show of a delivery: with x-delivery-count if the queue counts. */
 struct span amqp_delivery_props(const struct delivery *d, struct arena *a);
-
-/* timeout.c: a delivery that must be settled. */
-void amqp_unacked_begin(struct amqp_channel *ch, struct amqp_consumer *k, uint64_t tag, uint64_t lease);
 
 /* settle.c */
 void amqp_settle_add(struct amqp_conn_channels *cc, struct amqp_consumer *k, uint64_t lease,

@@ -8,6 +8,7 @@
  * byte for byte. */
 #include "base/err.h"
 #include "proto/amqp/props.h"
+#include "proto/amqp/record.h"
 
 static bool props_of(const struct message *m, struct amqp_props *ret)
 {
@@ -250,4 +251,7 @@ const struct message_format amqp_message_format = {
     .dead = dead,
     .cycles = cycles,
     .more_keys = more_keys,
+    .property = amqp_message_property,
+    .record = amqp_message_record,
+    .of_record = amqp_message_of_record,
 };

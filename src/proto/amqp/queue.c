@@ -82,15 +82,34 @@ static void unbound(struct conn *c, struct op *op)
     bound_or_not(c, op, AMQP_QUEUE_UNBIND, AMQP_QUEUE_UNBIND_OK);
 }
 
+/* `x-target`, an extension: "topic" makes what is bound a topic instead of a queue. False: there was an
+ * exception. */
+static bool bind_target(struct amqp_channel *ch, uint32_t method, struct span args, struct span queue,
+                        struct span *ret_name, enum dest_kind *ret_kind)
+{
+    struct field f;
+    bool given = fields_get_str(args, "x-target", &f);
+    *ret_name = queue;
+    *ret_kind = given && f.tag == 'S' && span_eq_str(f.bytes, "topic") ? DEST_TOPIC : DEST_QUEUE;
+    if (*ret_kind == DEST_TOPIC)
+        return true;
+    if (!given || (f.tag == 'S' && span_eq_str(f.bytes, "queue")))
+        return amqp_queue_name(ch, method, ret_name);
+    amqp_channel_exception(ch, AMQP_PRECONDITION_FAILED, method,
+                           "invalid arg 'x-target': it is neither 'queue' nor 'topic'");
+    return false;
+}
+
 /* With an empty queue name an empty key means the queue's name, too (AMQP 0-9-1, queue.bind). */
 void amqp_queue_bind(struct amqp_channel *ch, const struct amqp_method *m)
 {
     const struct amqp_queue_bind *in = &m->queue_bind;
-    struct span name = in->queue;
-    if (!amqp_queue_name(ch, m->id, &name))
+    struct span name;
+    enum dest_kind kind;
+    if (!bind_target(ch, m->id, in->arguments, in->queue, &name, &kind))
         return;
     struct op_bind *b = amqp_op_new(ch, sizeof(*b), bound, in->nowait);
-    b->kind = DEST_QUEUE;
+    b->kind = kind;
     b->source = amqp_keep(&b->e, in->exchange);
     b->dest = amqp_keep(&b->e, name);
     b->key = amqp_keep(&b->e, in->queue.len == 0 && in->routing_key.len == 0 ? name : in->routing_key);
@@ -101,11 +120,12 @@ void amqp_queue_bind(struct amqp_channel *ch, const struct amqp_method *m)
 void amqp_queue_unbind(struct amqp_channel *ch, const struct amqp_method *m)
 {
     const struct amqp_queue_unbind *in = &m->queue_unbind;
-    struct span name = in->queue;
-    if (!amqp_queue_name(ch, m->id, &name))
+    struct span name;
+    enum dest_kind kind;
+    if (!bind_target(ch, m->id, in->arguments, in->queue, &name, &kind))
         return;
     struct op_bind *b = amqp_op_new(ch, sizeof(*b), unbound, false);
-    b->kind = DEST_QUEUE;
+    b->kind = kind;
     b->unbind = true;
     b->source = amqp_keep(&b->e, in->exchange);
     b->dest = amqp_keep(&b->e, name);

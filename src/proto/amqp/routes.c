@@ -15,7 +15,8 @@ struct cached {
     struct span key; /* owned, with room for key_cap bytes */
     size_t key_cap;
     struct amqp_target *targets;
-    uint32_t count, cap;
+    struct topic_way *topics;
+    uint32_t count, cap, topic_count, topic_cap;
     bool found;
 };
 
@@ -30,6 +31,7 @@ static void cached_fini(struct cached *e)
 {
     mem_free((void *)e->key.ptr);
     mem_free(e->targets);
+    mem_free(e->topics);
 }
 
 static void routes_free(struct shard_keep *k)
@@ -77,6 +79,15 @@ static void add_target(struct cached *e, uint64_t id, unsigned shard)
     e->targets[at] = (struct amqp_target){id, shard};
 }
 
+static void add_topic(struct cached *e, const struct topic_way *way)
+{
+    if (e->topic_count == e->topic_cap) {
+        e->topic_cap = e->topic_cap ? e->topic_cap * 2 : 2;
+        e->topics = mem_realloc(e->topics, e->topic_cap * sizeof(*e->topics));
+    }
+    e->topics[e->topic_count++] = *way;
+}
+
 static void fill(struct amqp_conn_channels *cc, struct routes *r, struct cached *e, struct exchange *x,
                  const struct message *m)
 {
@@ -84,11 +95,14 @@ static void fill(struct amqp_conn_channels *cc, struct routes *r, struct cached 
     found->count = 0;
     found->delayed = NULL;
     route_message(found, &cc->ac->space->route_space, x, m, false, &r->dice);
-    e->count = 0;
+    e->count = e->topic_count = 0;
     e->found = found->count > 0 || found->delayed;
     for (uint32_t i = 0; i < found->count; i++) {
-        if (found->dests[i]->kind != DEST_QUEUE)
+        struct topic_way way;
+        if (topic_way_of(found->dests[i], found->via[i], &way)) {
+            add_topic(e, &way);
             continue;
+        }
         const struct queue_info *q = container_of(found->dests[i], struct queue_info, dest);
         add_target(e, q->id, q->shard);
     }
@@ -96,7 +110,11 @@ static void fill(struct amqp_conn_channels *cc, struct routes *r, struct cached 
 
 static void answer(const struct cached *e, struct amqp_routed *ret)
 {
-    *ret = (struct amqp_routed){.targets = e->targets, .count = e->count, .found = e->found};
+    *ret = (struct amqp_routed){.targets = e->targets,
+                                .topics = e->topics,
+                                .count = e->count,
+                                .topic_count = e->topic_count,
+                                .found = e->found};
 }
 
 void amqp_route(struct amqp_conn_channels *cc, struct exchange *x, const struct message *m, bool more_keys,

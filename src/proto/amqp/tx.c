@@ -12,7 +12,7 @@
 struct held {
     struct message m; /* in `chunk` */
     struct chunk *chunk;
-    struct amqp_routed to; /* targets: owned */
+    struct amqp_routed to; /* targets and topics: owned */
     bool mandatory;
 };
 
@@ -38,6 +38,26 @@ static struct amqp_tx *tx_of(struct amqp_channel *ch)
 
 /* ---- gathering ----------------------------------------------------------------------------------------- */
 
+/* Until the commit bindings may go, so their names and arguments are copied behind the array. */
+static struct topic_way *own_topics(const struct amqp_routed *to)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < to->topic_count; i++)
+        bytes += to->topics[i].name.len + to->topics[i].args.len;
+    struct topic_way *all = mem_alloc(to->topic_count * sizeof(*all) + bytes + 1);
+    uint8_t *at = (uint8_t *)(all + to->topic_count);
+    for (uint32_t i = 0; i < to->topic_count; i++) {
+        const struct topic_way *w = &to->topics[i];
+        all[i] = *w;
+        all[i].name.ptr = memcpy(at, w->name.ptr, w->name.len);
+        at += w->name.len;
+        if (w->args.len)
+            all[i].args.ptr = memcpy(at, w->args.ptr, w->args.len);
+        at += w->args.len;
+    }
+    return all;
+}
+
 bool amqp_tx_publish(struct amqp_channel *ch, const struct message *m, const struct amqp_routed *to,
                      bool mandatory, struct chunk *chunk)
 {
@@ -58,6 +78,7 @@ bool amqp_tx_publish(struct amqp_channel *ch, const struct message *m, const str
     for (uint32_t i = 0; i < to->count; i++)
         targets[i] = to->targets[i];
     h->to.targets = targets;
+    h->to.topics = own_topics(to);
     return true;
 }
 
@@ -76,6 +97,7 @@ static void forget(struct amqp_tx *tx)
     for (uint32_t i = 0; i < tx->publish_count; i++) {
         chunk_unref(tx->publishes[i].chunk);
         mem_free((void *)tx->publishes[i].to.targets);
+        mem_free((void *)tx->publishes[i].to.topics);
     }
     mem_free(tx->publishes);
     mem_free(tx->settlements);
