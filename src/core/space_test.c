@@ -183,7 +183,7 @@ static void a_queue_in_use_or_not_empty_is_kept_if_asked(void **state)
     assert_int_equal(declare("q", 0), 0);
     assert_int_equal(publish("q", "one"), 0);
     assert_int_equal(delete_queue("q", EMPTY), ERR_NOT_EMPTY);
-    assert_string_equal(why, "queue 'q' in vhost '/' is not empty");
+    assert_string_equal(why, "queue 'q' in vhost '/' not empty");
     assert_int_equal(delete_queue("q", UNUSED), 0);
     assert_int_equal(declare("q", 0), 0);
     consume("q");
