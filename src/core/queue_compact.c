@@ -106,11 +106,9 @@ static void walk_leases(struct walk *w)
 {
     list_each (l, &w->level->queue->consumers) {
         struct consumer *c = list_entry(l, struct consumer, link);
-        for (uint64_t n = c->lease_first; n < c->lease_next && !w->more && !w->wait; n++) {
-            struct entry *e = c->leases[n & (c->lease_cap - 1)];
-            if (e)
-                look_at(w, e);
-        }
+        struct entry *e;
+        for (uint64_t n = 0; !w->more && !w->wait && (e = leases_next(&c->leases, n, &n)); n++)
+            look_at(w, e);
     }
 }
 

@@ -85,7 +85,6 @@ static struct consumer *consumer_new(struct queue *q, const struct op_consume *o
     c->priority = o->priority;
     c->prefetch = o->prefetch;
     c->window = o->window;
-    c->lease_first = c->lease_next = 1;
     list_init(&c->active);
     list_init(&c->run_link);
     list_add_tail(&q->consumers, &c->link);
@@ -150,16 +149,15 @@ static void free_consumer(struct consumer *c)
     list_del(&c->link);
     list_del(&c->active);
     handle_free(&qs->consumers, c->handle);
-    mem_free(c->leases);
+    leases_fini(&c->leases);
     mem_free(c);
 }
 
 static void release_leases(struct consumer *c)
 {
-    for (uint64_t n = c->lease_first; n < c->lease_next; n++) {
-        struct entry *e = c->leases[n & (c->lease_cap - 1)];
-        if (!e)
-            continue;
+    struct entry *e;
+    for (uint64_t n = 0; (e = leases_next(&c->leases, n, &n));) {
+        leases_take(&c->leases, n);
         c->unacked--;
         c->queue->unacked--;
         queue_requeue(e, true);
@@ -192,11 +190,9 @@ void op_cancel_submit(struct op_cancel *o)
 
 static void free_leased(const struct consumer *c)
 {
-    for (uint64_t n = c->lease_first; n < c->lease_next; n++) {
-        struct entry *e = c->leases[n & (c->lease_cap - 1)];
-        if (e)
-            entry_free(e);
-    }
+    struct entry *e;
+    for (uint64_t n = 0; (e = leases_next(&c->leases, n, &n)); n++)
+        entry_free(e);
 }
 
 void consumer_forget(struct consumer *c)

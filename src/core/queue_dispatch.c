@@ -64,20 +64,10 @@ static struct delivery *run_room(struct consumer *c)
 
 static uint64_t lease(struct consumer *c, struct entry *e)
 {
-    if (c->lease_next - c->lease_first == c->lease_cap) {
-        uint32_t cap = c->lease_cap ? c->lease_cap * 2 : 4;
-        struct entry **ring = mem_zalloc(cap * sizeof(struct entry *));
-        for (uint64_t n = c->lease_first; n < c->lease_next; n++)
-            ring[n & (cap - 1)] = c->leases[n & (c->lease_cap - 1)];
-        mem_free(c->leases);
-        c->leases = ring;
-        c->lease_cap = cap;
-    }
-    c->leases[c->lease_next & (c->lease_cap - 1)] = e;
     c->unacked++;
     c->queue->unacked++;
     e->state = ENTRY_LEASED;
-    return c->lease_next++;
+    return leases_add(&c->leases, e);
 }
 
 struct delivery *queue_hand_out(struct consumer *c, struct entry *e, struct delivery *d)

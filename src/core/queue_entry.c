@@ -10,10 +10,12 @@ struct entry *entry_new(struct queue_level *l)
 {
     struct queues *qs = l->queue->queues;
     struct entry *e = qs->spare;
-    if (e)
+    if (e) {
         qs->spare = e->batch_next;
-    else
+        qs->spare_count--;
+    } else {
         e = mem_alloc(sizeof(*e));
+    }
     *e = (struct entry){.level = l, .offset = ENTRY_NO_OFFSET};
     qs->entries++;
     list_init(&e->link);
@@ -35,11 +37,18 @@ void entry_free(struct entry *e)
 {
     struct queues *qs = e->level->queue->queues;
     assert(!list_linked(&e->link));
+    if (e->level->hint == e)
+        e->level->hint = NULL;
     forget_record(e);
     level_read_forget(e->level, e);
     if (e->twin)
         e->twin->twin = NULL;
     qs->entries--;
+    if (qs->spare_count == QUEUE_SPARE_MAX) {
+        mem_free(e);
+        return;
+    }
+    qs->spare_count++;
     e->batch_next = qs->spare;
     qs->spare = e;
 }
@@ -73,7 +82,7 @@ static void insert_sorted(struct queue_level *l, struct entry *e)
         list_add_tail(&l->ready, &e->link);
         return;
     }
-    struct list *before = l->ready.next;
+    struct list *before = l->hint && l->hint->pos < e->pos ? l->hint->link.next : l->ready.next;
     while (list_entry(before, struct entry, link)->pos < e->pos)
         before = before->next;
     list_insert_before(before, &e->link);
@@ -85,10 +94,11 @@ void entry_make_ready(struct entry *e)
     struct queue *q = l->queue;
     e->state = ENTRY_READY;
     insert_sorted(l, e);
+    l->hint = e;
     if (e->record)
         l->loaded++;
     q->ready++;
-    q->ready_bytes += e->len;
+    q->ready_bytes += e->body_len;
 }
 
 void entry_take(struct entry *e)
@@ -96,11 +106,13 @@ void entry_take(struct entry *e)
     struct queue *q = e->level->queue;
     assert(e->state == ENTRY_READY && !e->gap && q->ready > 0);
     list_del(&e->link);
+    if (e->level->hint == e)
+        e->level->hint = NULL;
     if (e->record)
         e->level->loaded--;
     e->state = ENTRY_GONE;
     q->ready--;
-    q->ready_bytes -= e->len < q->ready_bytes ? e->len : q->ready_bytes;
+    q->ready_bytes -= e->body_len < q->ready_bytes ? e->body_len : q->ready_bytes;
 }
 
 void entry_delay(struct entry *e, int64_t due_ms)

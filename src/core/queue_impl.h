@@ -3,6 +3,7 @@
 #define COLOBUS_CORE_QUEUE_IMPL_H
 
 #include "core/acked.h"
+#include "core/leases.h"
 #include "core/queue.h"
 #include "core/space.h"
 
@@ -14,8 +15,9 @@ enum {
     QUEUE_BATCH_SMALL = 4 << 10,  /* the first batch of a turn */
     QUEUE_BATCH_BYTES = 64 << 10, /* and further ones */
     QUEUE_READ_BYTES = 64 << 10,
-    QUEUE_TURN_MAX = 1024, /* deliveries of a queue before others have their turn */
-    QUEUE_RUN_MAX = 256,   /* deliveries in one run */
+    QUEUE_TURN_MAX = 1024,   /* deliveries of a queue before others have their turn */
+    QUEUE_RUN_MAX = 256,     /* deliveries in one run */
+    QUEUE_SPARE_MAX = 16384, /* entries kept for reuse */
     QUEUE_MOVE_RETRY_MS = 500,
     QUEUE_PERSIST_MS = 20, /* acknowledgements alone are written so much later at the most */
 };
@@ -45,7 +47,7 @@ struct entry {
     uint64_t offset; /* in the log; ENTRY_NO_OFFSET. A gap: its first */
     struct chunk *chunk;
     const uint8_t *record;
-    uint32_t len;
+    uint32_t len, body_len;
     uint32_t count;           /* times it was delivered and came back */
     uint32_t retries;         /* times it was rejected and delayed */
     int64_t expires_ms;       /* 0: never. A gap: the offset after its last */
@@ -109,6 +111,8 @@ struct queue_level {
     struct log *log; /* NULL: transient, or nothing persistent has come yet */
     struct list ready;
     uint64_t next_pos;
+    struct entry
+        *hint;       /* of `ready`, put in last: the next one that comes back is often behind it; or NULL */
     uint32_t loaded; /* entries of `ready` with a record */
     struct acked acked;
     struct queue_batch *batch; /* being filled */
@@ -150,9 +154,7 @@ struct consumer {
     int32_t priority;
     uint32_t prefetch, credit;
     size_t window, in_flight;
-    struct entry **leases; /* ring: lease n at n & (cap - 1); NULL: settled */
-    uint32_t lease_cap;
-    uint64_t lease_first, lease_next; /* the oldest that may be open; the next number */
+    struct leases leases;
     uint32_t unacked;
     struct delivery_run *run; /* being filled */
     struct list run_link;     /* in the dispatch's list of those with a run */
@@ -199,6 +201,7 @@ struct queues {
     struct chunk_pool small_pool, large_pool;
     struct chunk *transient; /* being filled with records of transient messages; one reference */
     struct entry *spare;
+    uint32_t spare_count;
     struct shard_timer persist_timer;
     bool persist_now;
     uint64_t entries; /* in use */

@@ -38,11 +38,12 @@ bool queue_is_reading(const struct queue *q)
 /* ---- what was read ---------------------------------------------------------------------------------------
  */
 
-static void fill(struct entry *e, struct chunk *c, struct span record)
+static void fill(struct entry *e, struct chunk *c, struct span record, const struct message *m)
 {
     e->chunk = chunk_ref(c);
     e->record = record.ptr;
     e->len = (uint32_t)record.len;
+    e->body_len = (uint32_t)m->body.len;
     if (e->state == ENTRY_READY)
         e->level->loaded++;
 }
@@ -64,7 +65,7 @@ static void emerge(struct entry *gap, uint64_t offset, struct chunk *c, struct s
     e->retries = n ? n->retries : 0;
     e->redelivered = offset < l->recovered;
     list_insert_before(&gap->link, &e->link);
-    fill(e, c, record);
+    fill(e, c, record, m);
     if (m->due_ms > q->queues->shard->now_ms) {
         entry_take(e);
         entry_delay(e, m->due_ms);
@@ -87,7 +88,7 @@ static int parse_record(struct parse *p, uint64_t offset, struct chunk *c, struc
         return err;
     if (!e->gap) {
         if (offset == e->offset) {
-            fill(e, c, record);
+            fill(e, c, record, &m);
             e->expires_ms = m.expires_ms;
             p->done = true;
         }

@@ -411,6 +411,7 @@ static int store(struct queue_level *l, struct entry *e, const struct message *m
     message_write(at, m, now);
     e->record = at;
     e->len = (uint32_t)len;
+    e->body_len = (uint32_t)m->body.len;
     return joined;
 }
 

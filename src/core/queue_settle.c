@@ -143,18 +143,13 @@ static void settle_item(struct queues *qs, const struct settle_item *it)
     struct consumer *c = handle_get(&qs->consumers, it->consumer);
     if (!c)
         return;
-    uint64_t first = it->first > c->lease_first ? it->first : c->lease_first;
-    for (uint64_t n = first; n <= it->last && n < c->lease_next; n++) {
-        struct entry **slot = &c->leases[n & (c->lease_cap - 1)], *e = *slot;
-        if (!e)
-            continue;
-        *slot = NULL;
+    struct entry *e;
+    for (uint64_t n = it->first; (e = leases_next(&c->leases, n, &n)) && n <= it->last;) {
+        leases_take(&c->leases, n);
         c->unacked--;
         c->queue->unacked--;
         settle_entry(e, it->outcome);
     }
-    while (c->lease_first < c->lease_next && !c->leases[c->lease_first & (c->lease_cap - 1)])
-        c->lease_first++;
     if (!c->get) {
         consumer_update(c);
         if (list_linked(&c->active))

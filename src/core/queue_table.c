@@ -461,9 +461,9 @@ static void unload_all(struct queue *q)
         entry_unload(list_entry(it, struct entry, link));
     list_each (it, &q->consumers) {
         struct consumer *c = list_entry(it, struct consumer, link);
-        for (uint64_t n = c->lease_first; n < c->lease_next; n++)
-            if (c->leases[n & (c->lease_cap - 1)])
-                entry_unload(c->leases[n & (c->lease_cap - 1)]);
+        struct entry *e;
+        for (uint64_t n = 0; (e = leases_next(&c->leases, n, &n)); n++)
+            entry_unload(e);
     }
 }
 

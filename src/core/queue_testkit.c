@@ -515,8 +515,8 @@ static void check_queue(struct queue *q)
     list_each (l, &q->consumers) {
         struct consumer *c = list_entry(l, struct consumer, link);
         uint32_t leases = 0;
-        for (uint64_t n = c->lease_first; n < c->lease_next; n++)
-            leases += c->leases[n & (c->lease_cap - 1)] != NULL;
+        for (uint64_t n = 0; leases_next(&c->leases, n, &n); n++)
+            leases++;
         assert_int_equal(leases, c->unacked);
         unacked += c->unacked;
     }
