@@ -44,10 +44,19 @@ static int header_decode(struct amqp_channel *ch, struct span payload, struct am
     return ERR_INVALID;
 }
 
+/* A message with its envelope must fit what the journal takes at once: a quarter of a file, see store/journal.h. */
+static uint64_t largest(const struct config *c)
+{
+    enum { ENVELOPE_BYTES = 256 << 10 }; /* properties, and what stands around them */
+    uint64_t fits = c->journal_file_bytes / 4 > 2 * ENVELOPE_BYTES ? c->journal_file_bytes / 4 - ENVELOPE_BYTES
+                                                                   : c->journal_file_bytes / 8;
+    return c->amqp_max_message_bytes < fits ? c->amqp_max_message_bytes : fits;
+}
+
 /* As RabbitMQ does; it asks when the body has come, for which nobody needs to wait. */
 static bool too_large(struct amqp_channel *ch, uint64_t body_size)
 {
-    uint64_t max = ch->ac->conn->shard->config->amqp_max_message_bytes;
+    uint64_t max = largest(ch->ac->conn->shard->config);
     if (body_size <= max)
         return false;
     amqp_channel_exception(ch, AMQP_PRECONDITION_FAILED, publish_id,

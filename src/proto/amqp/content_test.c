@@ -182,8 +182,8 @@ static void a_message_that_is_too_large_ends_the_channel_before_its_body_comes(v
     struct amqp_channel_close c = expect(1, AMQP_CHANNEL_CLOSE).channel_close;
     assert_int_equal(c.reply_code, 406);
     assert_true(span_eq_str(c.reply_text,
-                            "PRECONDITION_FAILED - message size 16777217 is larger than configured "
-                            "max size 16777216"));
+                            "PRECONDITION_FAILED - message size 15728641 is larger than configured "
+                            "max size 15728640"));
     rig_send(parts[2]);
     expect_silence();
     assert_int_equal(rig->shard.small_input_pool.used_bytes, 0);
