@@ -169,7 +169,7 @@ struct consumer {
 struct queue {
     uint32_t magic;
     bool deleted, had_consumer;
-    uint8_t level_count; /* max_priority + 1 */
+    uint16_t level_count; /* max_priority + 1 */
     struct queue_info *info;
     struct queues *queues;
     struct queue_level **more; /* levels 1.., made when used; NULL without priorities */

@@ -100,7 +100,7 @@ static struct queue *queue_new(struct shard *s, struct queue_info *info)
     q->magic = QUEUE_MAGIC;
     q->info = info;
     q->queues = s->queues;
-    q->level_count = (uint8_t)(info->config->max_priority + 1);
+    q->level_count = (uint16_t)(info->config->max_priority + 1);
     q->refs = 1;
     q->forward = info->delays;
     q->used_ns = s->now_ns;

@@ -210,6 +210,20 @@ static void higher_priorities_come_first(void **state)
     kit_stop();
 }
 
+static void there_may_be_255_priorities(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "x-max-priority=255");
+    assert_int_equal(kit_publish_with("q", "a0", true, 0, -1), 0);
+    assert_int_equal(kit_publish_with("q", "b255", true, 255, -1), 0);
+    assert_int_equal(kit_publish_with("q", "c254", true, 254, -1), 0);
+    assert_string_equal(kit_peek("q"), "b255 c254 a0");
+    kit_crash(SIM_CRASH_DROP);
+    assert_string_equal(kit_peek("q"), "b255 c254 a0");
+    kit_check();
+    kit_stop();
+}
+
 static void the_dead_move_once(void **state)
 {
     kit_start(state);
@@ -495,6 +509,7 @@ int main(void)
         BOTH(messages_expire_at_the_head),
         BOTH(a_full_queue_drops_its_head_or_refuses),
         BOTH(higher_priorities_come_first),
+        BOTH(there_may_be_255_priorities),
         BOTH(the_dead_move_once),
         BOTH(the_dead_are_neither_lost_nor_doubled),
         BOTH(retries_wait_longer_each_time),
