@@ -207,6 +207,26 @@ def deaths(ctx):
         equal(got.headers["x-first-death-queue"], one, "x-first-death-queue")
 
 
+@scenario("a circle of dead letters without a rejection ends, with one it goes on")
+def circle(ctx):
+    with confirming(ctx) as ch:
+        queue = ctx.name("q")
+        ch.declare(queue, {"x-dead-letter-exchange": "", "x-message-ttl": 50}, exclusive=True)
+        publish_all(ch, queue, b"x")
+        time.sleep(0.3)
+        equal(ch.count(queue)[0], 0, "messages that expire into their own queue")
+        wait, work = ctx.name("wait"), ctx.name("work")
+        ch.declare(wait, {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": work, "x-message-ttl": 30}, exclusive=True)
+        ch.declare(work, {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": wait}, exclusive=True)
+        publish_all(ch, work, b"retry")
+        for turn in range(4):
+            ready(ch, work, 1)
+            got = ch.get(work, no_ack=False)
+            counts = {(d["queue"], d["reason"]): d["count"] for d in got.headers["x-death"]} if turn else {}
+            equal(counts, {(wait, "expired"): turn, (work, "rejected"): turn} if turn else {}, "x-death")
+            ch.send("basic.reject", tag=got.tag, requeue=False)
+
+
 @scenario("an x-death that a client gives is counted on")
 def own_death(ctx):
     with confirming(ctx) as ch:
@@ -292,6 +312,34 @@ def priorities(ctx):
         for body, priority in ((b"low", 1), (b"none", None), (b"high", 9), (b"max", 10), (b"beyond", 200), (b"high2", 9), (b"zero", 0)):
             publish_all(ch, queue, body, **({} if priority is None else {"priority": priority}))
         equal(ch.drain(queue), [b"max", b"beyond", b"high", b"high2", b"low", b"none", b"zero"], "order")
+
+
+@scenario("priorities: a late urgent message overtakes what waits, not what was delivered; requeued ones keep theirs")
+def urgent(ctx):
+    with confirming(ctx) as ch:
+        queue = ch.declare(exclusive=True, arguments={"x-max-priority": 255}).queue
+        publish_all(ch, queue, *numbers(0, 4), priority=1)
+        worker = ch.connection.channel()
+        worker.call("basic.qos", prefetch_count=1)
+        worker.consume(queue)
+        first = worker.next("basic.deliver")
+        publish_all(ch, queue, b"urgent", priority=255)
+        worker.send("basic.nack", tag=first.tag, requeue=True)
+        got = []
+        for _ in range(5):
+            event = worker.next("basic.deliver")
+            got.append(event.body)
+            worker.send("basic.ack", tag=event.tag)
+        equal(got, [b"urgent"] + numbers(0, 4), "order")
+
+
+@scenario("priorities and length: the least urgent is dropped, where RabbitMQ drops the most urgent")
+def priority_overflow(ctx):
+    with confirming(ctx) as ch:
+        queue = ch.declare(exclusive=True, arguments={"x-max-priority": 5, "x-max-length": 2}).queue
+        for body, priority in ((b"a", 5), (b"b", 1), (b"c", 3)):
+            publish_all(ch, queue, body, priority=priority)
+        equal(ch.drain(queue), [b"c", b"b"] if ctx.external else [b"a", b"c"], "bodies")
 
 
 # ---- delivery limits and retries

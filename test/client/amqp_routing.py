@@ -1,9 +1,10 @@
 """Where messages go: every kind of exchange, bindings between exchanges, mandatory, CC and BCC."""
 
 import os
+import time
 
 from amqp_expect import channel, confirming, publish_all, refused
-from harness.scenario import equal, main, scenario, true
+from harness.scenario import Skip, equal, main, scenario, true
 
 
 def bound(ch, exchange, *keys, arguments=None):
@@ -249,6 +250,28 @@ def random_exchange(ctx):
         found = [len(ch.drain(queue)) for queue in queues]
         equal(sum(found), 90, "messages")
         true(min(found) >= 5, f"shares {found}")
+
+
+@scenario("x-delayed-message: after x-delay, routed by the kind that x-delayed-type names")
+def delayed(ctx):
+    if ctx.external:
+        raise Skip("a plugin that is not everywhere")
+    with confirming(ctx) as ch:
+        exchange = ch.exchange(ctx.name("x"), "x-delayed-message", {"x-delayed-type": "topic"}, auto_delete=True)
+        queue = bound(ch, exchange, "a.#")
+        other = ch.connection.channel()
+        other.consume(queue, no_ack=True)
+        began = time.monotonic()
+        for delay in (400, 100, 200):
+            publish_all(ch, "a.b", b"%d" % delay, exchange=exchange, headers={"x-delay": delay})
+        publish_all(ch, "a.c", b"0", exchange=exchange)
+        publish_all(ch, "b.c", b"nowhere", exchange=exchange, headers={"x-delay": 50})
+        for delay in (0, 100, 200, 400):
+            got = other.next("basic.deliver")
+            took = (time.monotonic() - began) * 1000
+            equal(got.body, b"%d" % delay, "body")
+            true(delay <= took + 1 < delay + 300, f"delay {delay}: came after {took:.0f} ms")
+        other.silent(0.1)
 
 
 if __name__ == "__main__":
