@@ -20,6 +20,8 @@ struct amqp_consumer *amqp_consumer_new(struct amqp_channel *ch, struct span tag
     k->tag = amqp_span_dup(tag);
     k->queue_id = q->id;
     k->shard = q->shard;
+    k->timeout_ms = q->config->consumer_timeout_ms >= 0 ? (uint64_t)q->config->consumer_timeout_ms
+                                                        : amqp_shard(ch)->config->amqp_consumer_timeout_ms;
     limited_init(&k->limited);
     list_init(&k->owed_link);
     list_add_tail(&ch->state->consumers, &k->link);
@@ -294,8 +296,7 @@ static void deliver_one(struct amqp_consumer *k, const struct delivery *d, struc
                                               .exchange = d->msg.exchange,
                                               .routing_key = d->msg.key}};
     if (!k->no_ack) {
-        unacked_add(&st->unacked, m.basic_deliver.delivery_tag, k, d->lease);
-        k->unacked++;
+        amqp_unacked_begin(k->ch, k, m.basic_deliver.delivery_tag, d->lease);
     }
     amqp_send_content(k->ch, &m, amqp_delivery_props(d, a), d->msg.body, d->chunk);
 }
@@ -345,6 +346,7 @@ static void deliver_run(struct amqp_consumer *k, const struct delivery_run *run)
 {
     struct arena a;
     arena_init(&a);
+    metrics_add(amqp_shard(k->ch)->metrics, METRIC_AMQP_DELIVERED, run->count);
     for (uint32_t i = 0; i < run->count; i++)
         deliver_one(k, &run->items[i], &a);
     arena_fini(&a);

@@ -26,9 +26,9 @@ static void get_ok(struct amqp_channel *ch, struct amqp_consumer *k, const struc
                          .routing_key = d->msg.key,
                          .message_count = g->ret_left > UINT32_MAX ? UINT32_MAX : (uint32_t)g->ret_left}};
     if (!k->no_ack) {
-        unacked_add(&st->unacked, m.basic_get_ok.delivery_tag, k, d->lease);
-        k->unacked++;
+        amqp_unacked_begin(ch, k, m.basic_get_ok.delivery_tag, d->lease);
     }
+    metrics_add(amqp_shard(ch)->metrics, METRIC_AMQP_DELIVERED, 1);
     arena_init(&a);
     amqp_send_content(ch, &m, amqp_delivery_props(d, &a), d->msg.body, d->chunk);
     arena_fini(&a);

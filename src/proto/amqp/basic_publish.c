@@ -249,6 +249,7 @@ void amqp_return(struct amqp_channel *ch, struct span exchange, struct span key,
                                              .reply_text = span_str("NO_ROUTE"),
                                              .exchange = exchange,
                                              .routing_key = key}};
+    metrics_add(amqp_shard(ch)->metrics, METRIC_AMQP_RETURNED, 1);
     amqp_send_content(ch, &m, props, body, chunk);
 }
 
@@ -327,5 +328,6 @@ void amqp_channel_content(struct amqp_channel *ch, const struct amqp_method *pub
     struct exchange *x = find_exchange(ch, in->exchange);
     if (!x || !check_props(ch, &c->props, &m))
         return;
+    ch->ac->shared->published++;
     route_and_publish(ch, x, c, &m, in->mandatory);
 }

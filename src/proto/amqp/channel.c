@@ -60,6 +60,7 @@ void amqp_conn_closed(struct amqp_conn *ac)
     struct amqp_conn_channels *cc = ac->shared;
     amqp_flush(cc);
     amqp_blocked_fini(cc);
+    shard_timer_cancel(ac->conn->shard, &cc->timeout);
     assert(cc->consumers.count == 0 && list_empty(&cc->telling) && list_empty(&cc->owed));
     map_fini(&cc->consumers);
     amqp_posts_free(cc);
@@ -314,6 +315,9 @@ bool amqp_conn_must_wait(struct amqp_conn *ac)
 
 void amqp_input_ended(struct amqp_conn *ac)
 {
+    if (ac->shared->published)
+        metrics_add(ac->conn->shard->metrics, METRIC_AMQP_PUBLISHED, ac->shared->published);
+    ac->shared->published = 0;
     amqp_flush(ac->shared);
     amqp_confirm_tell_all(ac->shared);
 }

@@ -5,6 +5,7 @@
  *   basic_publish.c, routes.c, confirm.c  publishing: checks, routes, runs for shards, confirms
  *   posts.c          publishes that go to topics
  *   basic_consume.c, basic_get.c, qos.c   consumers, what they are delivered, limits
+ *   timeout.c        deliveries that nobody settles
  *   settle.c         ack, nack, reject, recover; runs for shards; when they are durable
  *   blocked.c        publishes while there is an alarm
  *   tx.c             transactions
@@ -56,6 +57,7 @@ struct amqp_consumer {
     uint64_t queue_id;
     unsigned shard;
     struct handle handle; /* the core's, unless STARTING */
+    uint64_t timeout_ms;  /* a delivery that is not settled after so long ends the channel; 0: never */
     uint32_t unacked;     /* of its deliveries in `unacked` and in transactions */
     struct limited limited;
     size_t owed;           /* bytes delivered and not given back to its window */
@@ -118,6 +120,8 @@ struct amqp_conn_channels {
     struct alarm_listener alarm;
     struct list held; /* publishes that wait for the end of an alarm */
     size_t held_bytes;
+    struct shard_timer timeout; /* set while deliveries are not settled */
+    uint64_t published;         /* in this input */
 };
 
 /* ---- channel.c ----------------------------------------------------------------------------------------- */
@@ -242,6 +246,9 @@ void amqp_limiter_pump(struct amqp_channel *ch);
 void amqp_consumer_limit(struct amqp_consumer *k, bool on);
 /* Properties to show of a delivery: with x-delivery-count if the queue counts. */
 struct span amqp_delivery_props(const struct delivery *d, struct arena *a);
+
+/* timeout.c: a delivery that must be settled. */
+void amqp_unacked_begin(struct amqp_channel *ch, struct amqp_consumer *k, uint64_t tag, uint64_t lease);
 
 /* settle.c */
 void amqp_settle_add(struct amqp_conn_channels *cc, struct amqp_consumer *k, uint64_t lease,

@@ -486,6 +486,28 @@ static void a_deleted_queue_cancels_its_consumers(void **state)
     kit_stop();
 }
 
+static void a_delivery_that_nobody_settles_ends_its_channel(void **state)
+{
+    kit_start_with(state, "amqp.consumer-timeout", "1s");
+    struct client *c = client_new(2);
+    struct amqp_basic_get_ok got;
+    client_declare(c, 1, "q", false, SPAN_NULL);
+    publish_many(c, 1, "q", 2, false);
+    assert_string_equal(client_get(c, 2, "q", &got), "0");
+    client_say(c, 2, ack(1, false));
+    kit_run_ms(900);
+    assert_string_equal(client_get(c, 2, "q", &got), "1");
+    kit_run_ms(900); /* the first one is long gone, this one is not late */
+    client_hear_nothing(c);
+    client_hear_close(c, 2, 406,
+                      "PRECONDITION_FAILED - delivery acknowledgement on channel 2 timed out. Timeout value "
+                      "used: 1000 ms. This timeout value can be configured, see consumers doc guide to learn "
+                      "more");
+    assert_int_equal(client_count(c, 1, "q"), 1);
+    client_close(c);
+    kit_stop();
+}
+
 static void an_exclusive_queue_goes_with_its_connection(void **state)
 {
     kit_start(state);
@@ -649,6 +671,7 @@ int main(void)
         BOTH(publishes_are_held_while_memory_is_short_and_acknowledgements_are_not),
         BOTH(a_cancelled_consumer_gets_nothing_and_its_deliveries_can_be_acknowledged),
         BOTH(a_deleted_queue_cancels_its_consumers),
+        BOTH(a_delivery_that_nobody_settles_ends_its_channel),
         BOTH(an_exclusive_queue_goes_with_its_connection),
         BOTH(a_transaction_takes_effect_at_its_commit),
         BOTH(what_is_rolled_back_is_open_again),

@@ -20,10 +20,15 @@ static void settled(struct conn *c, struct op *op)
 static void submit(struct amqp_conn_channels *cc, unsigned shard)
 {
     struct op_settle *s = cc->settles[shard];
+    uint64_t acked = 0;
     cc->settles[shard] = NULL;
     cc->settle_runs[shard] = 0;
     cc->settling &= ~(1ull << shard);
     cc->unsynced |= 1ull << shard;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->items[i].outcome == OUTCOME_ACK)
+            acked += s->items[i].last - s->items[i].first + 1;
+    metrics_add(cc->ac->conn->shard->metrics, METRIC_AMQP_ACKNOWLEDGED, acked);
     op_settle_submit(s);
 }
 

@@ -42,13 +42,18 @@ static void make_room(struct unacked *u)
     u->entries = mem_realloc(u->entries, u->cap * sizeof(*u->entries));
 }
 
-void unacked_add(struct unacked *u, uint64_t tag, void *who, uint64_t lease)
+void unacked_add(struct unacked *u, uint64_t tag, void *who, uint64_t lease, uint64_t at_ms)
 {
     assert(who);
     assert(u->first == u->end || u->entries[u->end - 1].tag < tag);
     make_room(u);
-    u->entries[u->end++] = (struct unacked_entry){tag, lease, who};
+    u->entries[u->end++] = (struct unacked_entry){tag, lease, at_ms, who};
     u->live++;
+}
+
+const struct unacked_entry *unacked_first(const struct unacked *u)
+{
+    return u->live ? &u->entries[u->first] : NULL;
 }
 
 /* NULL: there is none with this tag. */

@@ -13,6 +13,7 @@
 /* `who` is the consumer, never NULL; in the table NULL is a hole. */
 struct unacked_entry {
     uint64_t tag, lease;
+    uint64_t at_ms; /* when it was delivered, by a clock that does not jump */
     void *who;
 };
 
@@ -26,7 +27,9 @@ struct unacked {
 void unacked_init(struct unacked *u);
 void unacked_fini(struct unacked *u);
 /* `tag` is above all that were added before. */
-void unacked_add(struct unacked *u, uint64_t tag, void *who, uint64_t lease);
+void unacked_add(struct unacked *u, uint64_t tag, void *who, uint64_t lease, uint64_t at_ms);
+/* The oldest. NULL: none. */
+const struct unacked_entry *unacked_first(const struct unacked *u);
 /* Takes out the delivery with this tag, with `multiple` all up to it, too; tag 0 with multiple: all there
  * are. fn hears of each, in order. ERR_NOT_FOUND: there is no such tag, and nothing happened. */
 int unacked_take(struct unacked *u, uint64_t tag, bool multiple,

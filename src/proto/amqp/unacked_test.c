@@ -55,7 +55,7 @@ static int take(uint64_t tag, bool multiple)
 static void add(uint64_t first, uint64_t last)
 {
     for (uint64_t t = first; t <= last; t++)
-        unacked_add(&u, t, t % 2 ? &consumer_a : &consumer_b, t + 100);
+        unacked_add(&u, t, t % 2 ? &consumer_a : &consumer_b, t + 100, 7);
 }
 
 static void one_is_taken_by_its_tag_once(void **state)
@@ -109,7 +109,7 @@ static void tags_may_have_gaps(void **state)
 {
     (void)state;
     for (uint64_t t = 5; t < 500; t += 7)
-        unacked_add(&u, t, &consumer_a, t);
+        unacked_add(&u, t, &consumer_a, t, 7);
     assert_int_equal(take(6, false), ERR_NOT_FOUND);
     assert_int_equal(take(5 + 7 * 40, false), 0);
     assert_int_equal(taken[0].lease, 5 + 7 * 40);
@@ -120,9 +120,9 @@ static void tags_may_have_gaps(void **state)
 static void an_old_one_does_not_hold_the_memory_of_later_ones(void **state)
 {
     (void)state;
-    unacked_add(&u, 1, &consumer_a, 1);
+    unacked_add(&u, 1, &consumer_a, 1, 7);
     for (uint64_t t = 2; t < 200000; t++) {
-        unacked_add(&u, t, &consumer_b, t);
+        unacked_add(&u, t, &consumer_b, t, 7);
         assert_int_equal(take(t, false), 0);
     }
     assert_int_equal(u.live, 1);
@@ -161,7 +161,7 @@ static void any_order_agrees_with_a_plain_table(void **state)
         if (draw() % 2) {
             there[next] = draw() % 8 != 0; /* some need no acknowledgement */
             if (there[next])
-                unacked_add(&u, next, &consumer_a, next);
+                unacked_add(&u, next, &consumer_a, next, 7);
             next++;
             continue;
         }
