@@ -41,6 +41,7 @@ void alarm_look(struct shard *s, uint64_t bytes)
         uint64_t more = bytes - s->queue_bytes_told; /* modulo 2^64 */
         uint64_t sum = atomic_fetch_add(&b->queue_bytes, more) + more, limit = b->config->memory_queue_bytes;
         s->queue_bytes_told = bytes;
+        metrics_gauge_add_at(s->metrics, METRIC_QUEUE_BYTES, 0, (int64_t)more);
         if (sum > limit / 10 * 8)
             set(b, ALARM_MEMORY, true, sum);
         else if (sum < limit / 10 * 6)

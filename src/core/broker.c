@@ -243,7 +243,8 @@ static int recover_deliveries(struct broker *b)
         struct shard *s = &b->shards[store_shard_of(b->store, log)];
         err = store_replay_commands(b->store, log, replay_queue_snapshot, replay_queue_command, s);
         if (err)
-            say_error("broker", "acknowledgements of queues cannot be read", "log=%u error=%s", i, err_name(err));
+            say_error("broker", "acknowledgements of queues cannot be read", "log=%u error=%s", i,
+                      err_name(err));
     }
     return err;
 }
@@ -287,6 +288,26 @@ static void seed_hashes(void)
     hash_seed(seed);
 }
 
+static void put_alarms(void *arg, struct metrics_writer *w)
+{
+    static const char name[] = "colobus_alarm";
+    unsigned now = atomic_load(&((struct broker *)arg)->alarms);
+    metrics_family(w, name, "gauge", "1 while publishers to queues are held back because of it.");
+    metrics_sample(w, name, (struct metrics_label[]){{"alarm", span_str("memory")}}, 1,
+                   !!(now & ALARM_MEMORY));
+    metrics_sample(w, name, (struct metrics_label[]){{"alarm", span_str("disk")}}, 1, !!(now & ALARM_DISK));
+}
+
+static void name_metrics(struct broker *b)
+{
+    for (unsigned i = 0; i < METRICS_SLOTS_DEATH; i++) {
+        struct metrics_label label = {"reason", span_str(death_reason_name((enum death_reason)i))};
+        metrics_name_slot(b->metrics, METRICS_DIM_DEATH, i, &label, 1);
+    }
+    metrics_add_limit(b->metrics, "queue", b->config->memory_queue_bytes);
+    metrics_add_collector(b->metrics, put_alarms, b);
+}
+
 static struct broker *broker_new(const struct broker_options *opt)
 {
     struct broker *b = mem_zalloc(sizeof(*b));
@@ -298,6 +319,7 @@ static struct broker *broker_new(const struct broker_options *opt)
     b->started_ms = os_wall_ms();
     b->metrics = metrics_new();
     b->journal_metrics = metrics_shard_new(b->metrics);
+    name_metrics(b);
     seed_hashes();
     topic_config_init(opt->config);
     make_shards(b);

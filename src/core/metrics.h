@@ -15,6 +15,7 @@ enum metrics_dim {
     METRICS_DIM_LISTENER,
     METRICS_DIM_KAFKA_API,
     METRICS_DIM_HTTP_CODE,
+    METRICS_DIM_DEATH,
     METRICS_DIMS
 };
 
@@ -23,6 +24,7 @@ enum {
     METRICS_SLOTS_LISTENER = 32,  /* in the order of the listeners */
     METRICS_SLOTS_KAFKA_API = 96, /* by API key; the last one is for unknown keys */
     METRICS_SLOTS_HTTP_CODE = 6,  /* status / 100 */
+    METRICS_SLOTS_DEATH = 4,      /* enum death_reason */
     METRICS_SLOTS_MAX = 96,
 
     /* Bucket i counts observations up to 2^(i + shift of the unit); then those above, then their sum. */

@@ -187,6 +187,23 @@ void op_get_free(struct op_get *g); /* drops the delivery, too */
 /* ---- the queue as a whole -------------------------------------------------------------------------------
  */
 
+/* Since the queue or the broker began to live. Not durable. */
+struct queue_counts {
+    uint64_t published; /* came in */
+    uint64_t delivered, delivered_no_ack, got, got_no_ack;
+    uint64_t redelivered; /* of these four */
+    uint64_t acknowledged;
+};
+
+struct queue_figures {
+    uint64_t ready, unacked, bytes; /* bytes: of ready messages */
+    uint64_t memory;                /* what of it is in memory: an estimate, for chunks are shared */
+    uint32_t consumers;
+    struct queue_counts counts;
+};
+/* On the queue's own shard, at once; a look that does not use the queue. False: it is gone. */
+bool queue_figures(struct shard *s, uint64_t queue_id, struct queue_figures *ret);
+
 struct op_queue_stat {
     struct op op;
     uint64_t queue_id;

@@ -108,6 +108,7 @@ static void start_consume(struct shard *s, struct msg *m)
         q->used_ns = s->now_ns;
         if (!o->get) {
             q->consumer_count++;
+            metrics_gauge_add_at(s->metrics, METRIC_QUEUE_CONSUMERS, 0, 1);
             q->limited_count += o->limited;
             q->had_consumer = true;
             choose_single(q);
@@ -135,6 +136,7 @@ static void stop_consuming(struct consumer *c)
     list_del(&c->active);
     assert(q->consumer_count > 0);
     q->consumer_count--;
+    metrics_gauge_add_at(queue_metrics(q), METRIC_QUEUE_CONSUMERS, 0, -1);
     q->limited_count -= c->limited;
     q->used_ns = q->queues->shard->now_ns;
     if (q->single == c) {
@@ -159,7 +161,7 @@ static void release_leases(struct consumer *c)
     for (uint64_t n = 0; (e = leases_next(&c->leases, n, &n));) {
         leases_take(&c->leases, n);
         c->unacked--;
-        c->queue->unacked--;
+        queue_unacked_add(c->queue, -1);
         queue_requeue(e, true);
     }
 }

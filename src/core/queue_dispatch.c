@@ -65,15 +65,30 @@ static struct delivery *run_room(struct consumer *c)
 static uint64_t lease(struct consumer *c, struct entry *e)
 {
     c->unacked++;
-    c->queue->unacked++;
+    queue_unacked_add(c->queue, 1);
     e->state = ENTRY_LEASED;
     return leases_add(&c->leases, e);
+}
+
+static void count_out(const struct consumer *c, const struct entry *e)
+{
+    struct queue_counts *n = &c->queue->counts;
+    uint64_t *which = c->get      ? (c->no_ack ? &n->got_no_ack : &n->got)
+                      : c->no_ack ? &n->delivered_no_ack
+                                  : &n->delivered;
+    ++*which;
+    n->redelivered += e->redelivered;
+    metrics_add(queue_metrics(c->queue), c->no_ack ? METRIC_QUEUE_DELIVERED_NO_ACK : METRIC_QUEUE_DELIVERED,
+                1);
+    if (e->redelivered)
+        metrics_add(queue_metrics(c->queue), METRIC_QUEUE_REDELIVERED, 1);
 }
 
 struct delivery *queue_hand_out(struct consumer *c, struct entry *e, struct delivery *d)
 {
     bool counted = c->queue->info->config->delivery_limit >= 0;
     entry_take(e);
+    count_out(c, e);
     *d = (struct delivery){
         .count = e->count, .redelivered = e->redelivered, .counted = counted, .chunk = e->chunk};
     if (entry_message(e, &d->msg)) /* it was checked when it was read */

@@ -97,7 +97,7 @@ void entry_make_ready(struct entry *e)
     l->hint = e;
     if (e->record)
         l->loaded++;
-    q->ready++;
+    queue_ready_add(q, 1);
     q->ready_bytes += e->body_len;
 }
 
@@ -111,7 +111,7 @@ void entry_take(struct entry *e)
     if (e->record)
         e->level->loaded--;
     e->state = ENTRY_GONE;
-    q->ready--;
+    queue_ready_add(q, -1);
     q->ready_bytes -= e->body_len < q->ready_bytes ? e->body_len : q->ready_bytes;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/acked.h"
 #include "core/leases.h"
+#include "core/metrics.h"
 #include "core/queue.h"
 #include "core/space.h"
 
@@ -178,7 +179,9 @@ struct queue {
     struct list consumers, active;
     uint32_t consumer_count, limited_count;
     struct consumer *single; /* the active one, if only one may be */
+    /* ready and unacked are changed by queue_ready_add() and queue_unacked_add() only. */
     uint64_t ready, unacked, moving, ready_bytes;
+    struct queue_counts counts;
     struct list moves, moving_list; /* struct entry: ENTRY_MOVING, not begun yet, and begun */
     uint64_t moves_retry_ns;
     struct list gets;    /* struct get_wait: for what is being read */
@@ -209,6 +212,26 @@ struct queues {
     uint64_t dice;
     struct route route;
 };
+
+/* The figures of a queue, and with them the broker's. */
+static inline struct metrics_shard *queue_metrics(const struct queue *q)
+{
+    return q->queues->shard->metrics;
+}
+
+static inline void queue_ready_add(struct queue *q, int64_t n)
+{
+    q->ready += (uint64_t)n;
+    if (!q->deleted) /* it was taken off all at once */
+        metrics_gauge_add_at(queue_metrics(q), METRIC_QUEUE_READY, 0, n);
+}
+
+static inline void queue_unacked_add(struct queue *q, int64_t n)
+{
+    q->unacked += (uint64_t)n;
+    if (!q->deleted)
+        metrics_gauge_add_at(queue_metrics(q), METRIC_QUEUE_UNACKED, 0, n);
+}
 
 /* queue_table.c */
 struct queue *queue_by_id(const struct queues *qs, uint64_t id);

@@ -16,6 +16,7 @@ int queue_admit(struct queue *q, const struct message *m)
         return 0;
     if (!is_full(q, 1, m->body.len))
         return 0;
+    metrics_add(queue_metrics(q), METRIC_QUEUE_REFUSED, 1);
     if (c->overflow == OVERFLOW_REJECT_DEAD_LETTER)
         queue_bury_unborn(q, m);
     return ERR_REFUSED;
@@ -42,7 +43,8 @@ static bool drop_from_gap(struct queue_level *l, struct entry *gap)
     gap->pos++;
     if (!acked_has(&l->acked, o)) {
         level_ack(l, o, o);
-        q->ready--;
+        queue_ready_add(q, -1);
+        metrics_add_at(queue_metrics(q), METRIC_QUEUE_DROPPED, DEATH_MAXLEN, 1);
         uint64_t bytes = q->ready ? q->ready_bytes / (q->ready + 1) : q->ready_bytes;
         q->ready_bytes -= bytes;
     }

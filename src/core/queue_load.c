@@ -159,7 +159,7 @@ static void skip_damage(struct level_read *lr, int err)
     if (e->gap) {
         uint64_t n = gap_end(e) - e->offset;
         n -= acked_count(&e->level->acked, e->offset, gap_end(e));
-        q->ready -= n < q->ready ? n : q->ready;
+        queue_ready_add(q, -(int64_t)(n < q->ready ? n : q->ready));
         shrink(e, gap_end(e));
         return;
     }

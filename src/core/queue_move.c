@@ -373,7 +373,10 @@ void queue_begin_moves(struct queue *q)
 void queue_bury(struct entry *e, enum death_reason reason)
 {
     struct queue *q = e->level->queue;
-    if (span_is_null(q->info->config->dead_letter_exchange)) {
+    bool dead_letters = !span_is_null(q->info->config->dead_letter_exchange);
+    metrics_add_at(queue_metrics(q), dead_letters ? METRIC_QUEUE_DEAD_LETTERED : METRIC_QUEUE_DROPPED, reason,
+                   1);
+    if (!dead_letters) {
         entry_drop(e);
         return;
     }
@@ -385,8 +388,10 @@ void queue_bury(struct entry *e, enum death_reason reason)
 
 void queue_bury_unborn(struct queue *q, const struct message *m)
 {
-    if (!span_is_null(q->info->config->dead_letter_exchange))
-        begin(q, NULL, m, DEATH_MAXLEN);
+    if (span_is_null(q->info->config->dead_letter_exchange))
+        return;
+    metrics_add_at(queue_metrics(q), METRIC_QUEUE_DEAD_LETTERED, DEATH_MAXLEN, 1);
+    begin(q, NULL, m, DEATH_MAXLEN);
 }
 
 void queue_forward(struct entry *e)

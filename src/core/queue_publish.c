@@ -432,6 +432,8 @@ int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w
         entry_free(e);
         return joined;
     }
+    q->counts.published++;
+    metrics_add(queue_metrics(q), METRIC_QUEUE_IN, 1);
     e->pos = l->next_pos++;
     e->expires_ms = copy.expires_ms;
     e->fresh = true;

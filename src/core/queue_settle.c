@@ -124,6 +124,8 @@ static void settle_entry(struct entry *e, enum outcome outcome)
 {
     switch (outcome) {
     case OUTCOME_ACK:
+        metrics_add(queue_metrics(e->level->queue), METRIC_QUEUE_ACKNOWLEDGED, 1);
+        e->level->queue->counts.acknowledged++;
         entry_drop(e);
         break;
     case OUTCOME_REQUEUE:
@@ -147,7 +149,7 @@ static void settle_item(struct queues *qs, const struct settle_item *it)
     for (uint64_t n = it->first; (e = leases_next(&c->leases, n, &n)) && n <= it->last;) {
         leases_take(&c->leases, n);
         c->unacked--;
-        c->queue->unacked--;
+        queue_unacked_add(c->queue, -1);
         settle_entry(e, it->outcome);
     }
     if (!c->get) {

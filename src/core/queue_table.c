@@ -114,6 +114,7 @@ static struct queue *queue_new(struct shard *s, struct queue_info *info)
     level_init(&q->level, q, 0);
     map_put_u64(&s->queues->by_id, info->id, q);
     info->live = q;
+    metrics_gauge_add_at(s->metrics, METRIC_QUEUES, 0, !info->delays);
     return q;
 }
 
@@ -169,11 +170,21 @@ static void free_list(struct list *entries)
     }
 }
 
+/* The broker's figures are without it from now on. */
+static void uncount(struct shard *s, const struct queue *q)
+{
+    metrics_gauge_add_at(s->metrics, METRIC_QUEUES, 0, -!q->forward);
+    metrics_gauge_add_at(s->metrics, METRIC_QUEUE_CONSUMERS, 0, -(int64_t)q->consumer_count);
+    metrics_gauge_add_at(s->metrics, METRIC_QUEUE_READY, 0, -(int64_t)q->ready);
+    metrics_gauge_add_at(s->metrics, METRIC_QUEUE_UNACKED, 0, -(int64_t)q->unacked);
+}
+
 void queue_deleted(struct shard *s, struct queue_info *info)
 {
     struct queue *q = info->live;
     assert(q && q->magic == QUEUE_MAGIC && !q->deleted);
     queue_cancel_all(q);
+    uncount(s, q);
     q->deleted = true;
     list_del(&q->run_link);
     list_del(&q->active);
@@ -244,7 +255,7 @@ static void recover_gap(struct queue_level *l)
     e->offset = e->pos = from;
     e->expires_ms = (int64_t)to;
     list_add_tail(&l->ready, &e->link);
-    q->ready += to - from - acked_count(&l->acked, from, to);
+    queue_ready_add(q, (int64_t)(to - from - acked_count(&l->acked, from, to)));
     uint64_t all = to - log_start(l->log);
     q->ready_bytes += all ? (uint64_t)((double)log_bytes(l->log) * (double)(to - from) / (double)all) : 0;
 }
@@ -275,7 +286,7 @@ static void recover_notes(struct queue_level *l)
         e->count = all[i]->count;
         e->retries = all[i]->retries;
         e->redelivered = true;
-        q->ready -= q->ready > 0;
+        queue_ready_add(q, q->ready > 0 ? -1 : 0);
         if (all[i]->move) {
             e->state = ENTRY_MOVING;
             e->reason = all[i]->reason;
@@ -322,6 +333,34 @@ void queues_start(struct shard *s)
 /* ---- questions, and dropping everything ------------------------------------------------------------------
  */
 
+/* What is loaded; records lie in chunks that others may share. */
+static uint64_t memory_of(const struct queue *q)
+{
+    uint64_t bytes = sizeof(*q) + q->unacked * sizeof(struct entry),
+             mean = q->ready ? q->ready_bytes / q->ready : 0;
+    for (unsigned n = 0; n < q->level_count; n++) {
+        const struct queue_level *l = queue_level_at(q, n);
+        if (l)
+            bytes += sizeof(*l) + l->loaded * (mean + sizeof(struct entry));
+    }
+    return bytes;
+}
+
+bool queue_figures(struct shard *s, uint64_t queue_id, struct queue_figures *ret)
+{
+    struct queue *q = queue_by_id(s->queues, queue_id);
+    if (!q)
+        return false;
+    queue_look_at_time(q);
+    *ret = (struct queue_figures){.ready = q->ready,
+                                  .unacked = q->unacked,
+                                  .bytes = q->ready_bytes,
+                                  .memory = memory_of(q),
+                                  .consumers = q->consumer_count,
+                                  .counts = q->counts};
+    return true;
+}
+
 static void start_stat(struct shard *s, struct msg *m)
 {
     struct op_queue_stat *o = container_of(m, struct op_queue_stat, op.msg);
@@ -366,7 +405,7 @@ static void purge_gap(struct queue_level *l, struct entry *gap)
             level_ack(l, from, o - 1);
         from = o + 1;
     }
-    q->ready -= n < q->ready ? n : q->ready;
+    queue_ready_add(q, -(int64_t)(n < q->ready ? n : q->ready));
     list_del(&gap->link);
     entry_free(gap);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "core/broker.h"
 #include "core/queue_testkit.h"
 #include "os/sim/sim.h"
 
@@ -54,6 +55,55 @@ static void a_consumer_gets_what_its_prefetch_allows(void **state)
     kit_release(t);
     assert_int_equal(kit_ready("q"), 2);
     assert_string_equal(kit_drain("q"), "m3 m4");
+    kit_stop();
+}
+
+static uint64_t counted(enum metric m, unsigned slot)
+{
+    return metrics_sum(kit_shard()->broker->metrics, m, slot);
+}
+
+static void what_happens_to_messages_is_counted(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "x-max-length=4;x-overflow=reject-publish");
+    publish_many("q", 0, 4, true);
+    assert_int_equal(kit_publish("q", "m4", true), ERR_REFUSED);
+    struct taker *t = kit_consume("q", 0, false);
+    kit_run_ms(10);
+    kit_settle(t, 1, 1, OUTCOME_ACK, true);
+    kit_settle(t, 2, 2, OUTCOME_REQUEUE, true);
+    kit_settle(t, 3, 3, OUTCOME_REJECT, true);
+    kit_run_ms(10);
+    kit_check();
+    kit_release(t);
+    assert_string_equal(kit_drain("q"), "m1 m3");
+    kit_check();
+    assert_int_equal(counted(METRIC_QUEUE_IN, 0), 4);
+    assert_int_equal(counted(METRIC_QUEUE_REFUSED, 0), 1);
+    assert_int_equal(counted(METRIC_QUEUE_DELIVERED, 0), 5);
+    assert_int_equal(counted(METRIC_QUEUE_DELIVERED_NO_ACK, 0), 2);
+    assert_int_equal(counted(METRIC_QUEUE_REDELIVERED, 0), 3);
+    assert_int_equal(counted(METRIC_QUEUE_ACKNOWLEDGED, 0), 1);
+    assert_int_equal(counted(METRIC_QUEUE_DROPPED, DEATH_REJECTED), 1);
+    assert_int_equal(counted(METRIC_QUEUE_DROPPED, DEATH_MAXLEN), 0);
+    kit_stop();
+}
+
+static void a_deleted_queue_counts_no_longer(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, 3, true);
+    struct taker *t = kit_consume("q", 2, false);
+    kit_run_ms(10);
+    kit_check();
+    kit_delete("q");
+    kit_run_ms(10);
+    kit_check();
+    assert_int_equal(counted(METRIC_QUEUE_READY, 0), 0);
+    kit_release(t);
+    kit_check();
     kit_stop();
 }
 
@@ -501,6 +551,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH(messages_come_out_in_order),
         BOTH(a_consumer_gets_what_its_prefetch_allows),
+        BOTH(what_happens_to_messages_is_counted),
+        BOTH(a_deleted_queue_counts_no_longer),
         BOTH(consumers_take_turns),
         BOTH(what_comes_back_takes_its_old_place),
         BOTH(acknowledged_messages_stay_away_after_a_crash),

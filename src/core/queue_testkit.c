@@ -523,11 +523,26 @@ static void check_queue(struct queue *q)
     assert_int_equal(unacked, q->unacked);
 }
 
+static uint64_t sum_of(enum metric m)
+{
+    return metrics_sum(broker->metrics, m, 0);
+}
+
 void kit_check(void)
 {
+    uint64_t queues = 0, waiting = 0, unacked = 0, consumers = 0;
     for (unsigned i = 0; i < broker->shard_count; i++) {
         struct queue *q;
-        for (size_t k = 0; (q = map_next(&broker->shards[i].queues->by_id, &k));)
+        for (size_t k = 0; (q = map_next(&broker->shards[i].queues->by_id, &k));) {
             check_queue(q);
+            queues += !q->forward;
+            waiting += q->ready;
+            unacked += q->unacked;
+            consumers += q->consumer_count;
+        }
     }
+    assert_int_equal(sum_of(METRIC_QUEUES), queues);
+    assert_int_equal(sum_of(METRIC_QUEUE_READY), waiting);
+    assert_int_equal(sum_of(METRIC_QUEUE_UNACKED), unacked);
+    assert_int_equal(sum_of(METRIC_QUEUE_CONSUMERS), consumers);
 }

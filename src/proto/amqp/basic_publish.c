@@ -263,6 +263,8 @@ uint64_t amqp_publish_tag(const struct amqp_channel *ch, uint64_t seq)
 void amqp_publish_routed(struct amqp_channel *ch, const struct message *m, const struct amqp_routed *to,
                          bool mandatory, struct chunk *chunk, uint64_t tag)
 {
+    if (!to->found && !is_reply(m))
+        metrics_add(amqp_shard(ch)->metrics, METRIC_AMQP_UNROUTABLE, 1);
     if (is_reply(m))
         amqp_reply_publish(ch, m, chunk, mandatory, tag);
     else if (!to->found && mandatory)
