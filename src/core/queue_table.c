@@ -8,6 +8,7 @@
 #include "core/broker.h"
 #include "core/op_impl.h"
 #include "core/queue_impl.h"
+#include "core/topic_post.h"
 
 enum { POOL_KEEP = 32 };
 
@@ -361,11 +362,27 @@ bool queue_figures(struct shard *s, uint64_t queue_id, struct queue_figures *ret
     return true;
 }
 
+/* Of a stream: what can be read. Nobody consumes it, readers come and go. */
+static int stream_stat(struct shard *s, struct op_queue_stat *o)
+{
+    const struct queue_info *q = queue_info_by_id(s, o->queue_id);
+    struct topic *t;
+    uint32_t n;
+    if (!q || q->type != QUEUE_STREAM || !topic_of_stream(s, q->dest.name, &t, &n))
+        return ERR_NOT_FOUND;
+    const struct partition *p = partition_find(s, t->partitions[n].log_id);
+    if (!p)
+        return ERR_NOT_FOUND;
+    o->ret_ready = log_durable(p->log) - log_start(p->log);
+    o->ret_bytes = log_bytes(p->log);
+    return 0;
+}
+
 static void start_stat(struct shard *s, struct msg *m)
 {
     struct op_queue_stat *o = container_of(m, struct op_queue_stat, op.msg);
     struct queue *q = queue_by_id(s->queues, o->queue_id);
-    o->op.err = q ? 0 : ERR_NOT_FOUND;
+    o->op.err = q ? 0 : stream_stat(s, o);
     if (q) {
         if (o->touch)
             q->used_ns = s->now_ns;

@@ -219,7 +219,7 @@ int space_recover_queues(struct shard *s)
 {
     struct queue_info *q;
     for (size_t i = 0; (q = map_next(&s->spaces->queues, &i));) {
-        int err = q->shard == s->index ? queue_recover(s, q) : 0;
+        int err = q->shard == s->index && q->type != QUEUE_STREAM ? queue_recover(s, q) : 0;
         if (err) {
             say_error("broker", "cannot recover a queue", "vhost=%s id=%llu error=%s", q->space->vhost.name,
                       (unsigned long long)q->id, err_name(err));

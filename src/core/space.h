@@ -43,8 +43,9 @@ struct queue_info {
     struct span args;                  /* as declared; a checked table */
     const struct queue_config *config; /* never NULL; shared by all that set nothing */
     struct span policy;                /* name of the policy in force; null: none */
-    struct topic *topic; /* QUEUE_STREAM: the topic behind it; looked up at each use by the name */
-    struct queue *live;  /* on its own shard only: core/queue_impl.h */
+    /* QUEUE_STREAM: it has no logs and no messages of its own, `shard` is that of the partition behind it,
+     * which topic_of_stream() finds by the name. It lives and dies with the topic. */
+    struct queue *live; /* on its own shard only: core/queue_impl.h */
     /* Not NULL: it is the hidden queue of an EXCHANGE_DELAYED, in which messages wait for their time. It has
      * the exchange's name, but queue_find() and the default exchange don't know it; only its id leads here.
      * It lives and dies with the exchange. */
@@ -150,7 +151,9 @@ struct op_queue_declare {
     uint64_t ret_ready;
     uint32_t ret_consumers;
     bool ret_created;
-    struct op_queue_stat *stat; /* the core's */
+    struct op_queue_stat *stat;    /* the core's, like the rest */
+    struct op_topic_create *topic; /* a stream's, that did not exist */
+    bool topic_made;
 };
 void op_queue_declare_submit(struct op_queue_declare *d);
 

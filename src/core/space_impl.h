@@ -64,6 +64,17 @@ int exchange_compare_args(const struct exchange *x, struct span args, const char
 unsigned queue_arg_max_priority(struct span args);
 void queue_config_free(struct queue_info *q);
 
+/* ---- queues of type stream (space_stream.c) ---- */
+
+enum { STREAM_DELETES_TOPIC = 1000, STREAM_MIN_SEGMENT_BYTES = 64 << 10 };
+/* For prepare(): 0: the topic is there, and claimed by the change; META_LATER: it is being made; or an error.
+ */
+int stream_prepare_declare(struct meta *m, struct meta_change *ch, struct op_queue_declare *d);
+/* 0: only the name goes; STREAM_DELETES_TOPIC: ch->command says that the topic goes, and the queue with it;
+ * META_LATER; or an error. */
+int stream_prepare_delete(struct meta *m, struct meta_change *ch, struct op_queue_delete *d,
+                          const struct queue_info *q);
+
 /* ---- what the operations have in common (space_op.c) ---- */
 
 /* "queue 'q' in vhost '/'" */

@@ -102,10 +102,6 @@ static int check_type(struct op_queue_declare *d, enum queue_type type)
         return refuse_property(d, "non-durable");
     if (type == QUEUE_STREAM && d->auto_delete)
         return refuse_property(d, "auto-delete");
-    if (type == QUEUE_STREAM) {
-        d->e.why = "queues of type stream are not supported yet";
-        return ERR_UNSUPPORTED;
-    }
     return 0;
 }
 
@@ -251,7 +247,10 @@ static int prepare_declare(struct meta *m, struct meta_change *ch)
         return declare_existing(d, q);
     if (d->passive)
         return no_queue(&d->e, d->name);
+    ch->key_count = d->exclusive ? 3 : 2; /* take_name()'s */
     err = check_new(m, d, &type);
+    if (!err && type == QUEUE_STREAM)
+        err = stream_prepare_declare(m, ch, d);
     if (err)
         return err;
     d->ret_created = true;
@@ -279,6 +278,8 @@ static void finish_declare(struct meta *m, struct meta_change *ch, int err)
     struct vspace *v = err || d->ret_created ? NULL : space_find_id(m->shard, d->e.op.actor.vhost->id);
     struct queue_info *q = v ? space_queue(v, d->name) : NULL;
     d->e.op.err = err;
+    op_topic_create_free(d->topic);
+    d->topic = NULL;
     if (!q) {
         op_return(m->shard, &d->e.op);
         return;
@@ -379,6 +380,10 @@ static int prepare_delete(struct meta *m, struct meta_change *ch)
         return META_LATER;
     }
     err = check_use(d);
+    if (!err && q->type == QUEUE_STREAM)
+        err = stream_prepare_delete(m, ch, d, q);
+    if (err == STREAM_DELETES_TOPIC)
+        return META_APPEND;
     return err ? err : fill_drop(m, ch, q);
 }
 

@@ -1,5 +1,6 @@
 /* A shard's replica of virtual hosts, exchanges, queues and bindings: how commands change it. */
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -7,6 +8,7 @@
 #include "core/fields.h"
 #include "core/meta_record_impl.h"
 #include "core/space_impl.h"
+#include "core/topic_post.h"
 #include "core/topic_table.h"
 
 /* A null key would be a number to the map. */
@@ -241,11 +243,15 @@ static int put_queue(struct shard *s, struct vspace *v, const struct meta_entity
     if (space_queue(v, e->name) || map_get_u64(&s->spaces->queues, e->id))
         return ERR_CORRUPT;
     struct queue_info *q = new_queue(s, v, e);
+    struct topic *topic;
+    uint32_t partition;
+    if (q->type == QUEUE_STREAM && topic_of_stream(s, q->dest.name, &topic, &partition))
+        q->shard = topic->partitions[partition].shard;
     map_put(&v->queues, q->dest.name, q);
     if (q->exclusive)
         own(s, q);
     policy_of_queue(s, q);
-    if (live && q->shard == s->index)
+    if (live && q->shard == s->index && q->type != QUEUE_STREAM)
         queue_created(s, q);
     return 0;
 }
@@ -258,7 +264,7 @@ static void drop_queue(struct shard *s, struct queue_info *q, bool live)
     if (q->exclusive)
         disown(s, q);
     dest_unbind_all(&q->dest, NULL, NULL);
-    if (live && q->shard == s->index)
+    if (live && q->shard == s->index && q->type != QUEUE_STREAM)
         queue_deleted(s, q);
     q->live = NULL;
     q->delays = NULL;
@@ -404,16 +410,34 @@ static int drop_space(struct shard *s, const struct meta_entity *e, bool live)
 
 /* ---- commands ------------------------------------------------------------------------------------------ */
 
+/* The queue of this name, if it is a stream and leads to the topic. */
+static void drop_stream(struct shard *s, const struct topic *topic, struct span name, bool live)
+{
+    struct queue_info *q = space_queue(s->spaces->root, name);
+    struct topic *t;
+    uint32_t partition;
+    if (q && q->type == QUEUE_STREAM && topic_of_stream(s, name, &t, &partition) && t == topic)
+        drop_queue(s, q, live);
+}
+
 /* What leads to a topic goes with it. */
-static void topic_gone(struct shard *s, const struct topic_id *id)
+static void topic_gone(struct shard *s, const struct topic_id *id, bool live)
 {
     struct topic *topic = topic_table_find_id(s, id);
     struct vspace *v = s->spaces->root;
     struct space_topic *t = topic ? map_get(&v->topics, span_of(topic->name, topic->name_len)) : NULL;
-    if (!t)
+    if (!topic)
         return;
-    dest_unbind_all(&t->dest, NULL, NULL);
-    drop_topic(s, t);
+    drop_stream(s, topic, span_of(topic->name, topic->name_len), live);
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        char name[META_MAX_NAME + 16];
+        int len = snprintf(name, sizeof(name), "%s-%u", topic->name, i);
+        drop_stream(s, topic, span_of(name, (size_t)len), live);
+    }
+    if (t) {
+        dest_unbind_all(&t->dest, NULL, NULL);
+        drop_topic(s, t);
+    }
     s->spaces->generation++;
 }
 
@@ -455,7 +479,7 @@ static int apply_inside(struct shard *s, struct vspace *v, const struct meta_com
 int space_apply(struct shard *s, const struct meta_command *c, bool live)
 {
     if (c->type == META_TOPIC_DELETE)
-        topic_gone(s, &c->topic);
+        topic_gone(s, &c->topic, live);
     if (c->type < META_VHOST_PUT || c->type > META_UNBIND)
         return 0;
     s->spaces->generation++;

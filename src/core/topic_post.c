@@ -109,8 +109,6 @@ bool topic_of_stream(const struct shard *s, struct span name, struct topic **ret
 {
     struct topic *t = name.len ? topic_table_find(s, name) : NULL;
     uint32_t partition = 0;
-    if (t && t->partition_count > 1)
-        return false;
     if (!t && split(name, &name, &partition))
         t = topic_table_find(s, name);
     if (!t || partition >= t->partition_count)

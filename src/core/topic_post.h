@@ -20,10 +20,14 @@ uint32_t topic_murmur2(struct span key);
 /* Arguments of a binding to a topic: ERR_ARGUMENT with *ret_reason (arena). */
 int topic_check_binding(struct span args, struct arena *a, const char **ret_reason);
 
-/* Where a queue of type stream leads: the only partition of the topic of that name, or, of "NAME-3",
+/* Where a queue of type stream leads: the first partition of the topic of that name, or, of "NAME-3",
  * partition 3 of topic NAME. False: there is no such topic. */
 bool topic_of_stream(const struct shard *s, struct span name, struct topic **ret_topic,
                      uint32_t *ret_partition);
+
+/* "1h", as RabbitMQ writes how old a stream's messages may be: a number and one of YMDhms, in ms; -1: it is
+ * not. */
+int64_t stream_max_age_ms(struct span text);
 
 /* A way into a topic. Spans are the binding's. */
 struct topic_way {

@@ -1,12 +1,13 @@
 """Between RabbitMQ's clients and Kafka's: pika and kafka-python on either end."""
 
 import contextlib
+import datetime
 import os
 import time
 
 import pika
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from pika.exceptions import ChannelClosedByBroker, NackError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByBroker, NackError
 from harness.control import Control
 from harness.scenario import Skip, equal, eventually, main, raises, scenario, true
 from harness.wire import Connection
@@ -29,8 +30,9 @@ def channel(ctx):
     try:
         yield connection.channel()
     finally:
-        if connection.is_open:
-            connection.close()
+        with contextlib.suppress(AMQPError):  # some scenarios kill the broker
+            if connection.is_open:
+                connection.close()
 
 
 def create(topic, partitions=1, configs=None):
@@ -184,6 +186,225 @@ def dead_letters(ctx):
         equal([r.value for r in found], [b"%d" % i for i in range(20)], "values")
         equal({r.key for r in found}, {b"order.dead"}, "keys")
         true(b"x-death" in dict(found[0].headers)["amqp.properties"], "x-death")
+        ch.queue_delete(queue)
+        ch.exchange_delete(exchange)
+
+
+# ---- streams -------------------------------------------------------------------------------------------------------
+
+
+def declare_stream(ch, name, **arguments):
+    ch.queue_declare(name, durable=True, arguments={"x-queue-type": "stream", **{k.replace("_", "-"): v for k, v in arguments.items()}})
+    return name
+
+
+def read(ch, queue, count, prefetch=10, acknowledge=True, **arguments):
+    """[(offset, method, properties, body)] of the next messages of a stream."""
+    found = []
+    ch.basic_qos(prefetch_count=prefetch)
+    for method, properties, body in ch.consume(queue, inactivity_timeout=5, arguments={k.replace("_", "-"): v for k, v in arguments.items()}):
+        true(method is not None, f"only {len(found)} of {count} messages came")
+        found.append((properties.headers["x-stream-offset"], method, properties, body))
+        if acknowledge:
+            ch.basic_ack(method.delivery_tag)
+        if len(found) == count:
+            break
+    ch.cancel()
+    return found
+
+
+def produce(topic, values, **options):
+    producer = KafkaProducer(bootstrap_servers=kafka_address(), **options)
+    sent = [producer.send(topic, value, key=b"key %d" % i, headers=[("h", b"v%d" % i), ("empty", b"")], partition=0)
+            for i, value in enumerate(values)]
+    producer.flush(20)
+    offsets = [future.get(10).offset for future in sent]
+    producer.close()
+    return offsets
+
+
+@scenario("a stream: what pika publishes is read from any offset, and comes back with its own properties")
+def stream(ctx):
+    with channel(ctx) as ch:
+        queue = declare_stream(ch, ctx.name("s"), x_max_length_bytes=1000000000, x_max_age="1D", x_stream_max_segment_size_bytes=1000000)
+        declare_stream(ch, queue, x_max_length_bytes=1000000000, x_max_age="1D", x_stream_max_segment_size_bytes=1000000)
+        ch.confirm_delivery()
+        for i in range(100):
+            ch.basic_publish("", queue, b"%d" % i, pika.BasicProperties(headers={"n": i}, message_id=f"m{i}", priority=3))
+        equal(ch.queue_declare(queue, passive=True).method.message_count, 100, "messages")
+        found = read(ch, queue, 100, x_stream_offset="first")
+        equal([(offset, body) for offset, _, _, body in found], [(i, b"%d" % i) for i in range(100)], "from the first")
+        offset, method, properties, _ = found[7]
+        equal((properties.headers, properties.message_id, properties.priority, method.exchange, method.routing_key, method.redelivered),
+              ({"n": 7, "x-stream-offset": 7}, "m7", 3, "", queue, False), "the eighth")
+        for start, first in ((0, 0), (42, 42), ("last", 99), ("1h", 0)):
+            equal(read(ch, queue, 1, x_stream_offset=start)[0][0], first, f"offset from {start}")
+        ch.queue_delete(queue)
+        topics = KafkaConsumer(bootstrap_servers=kafka_address())
+        true(queue not in topics.topics(), "the topic went with it")
+        topics.close()
+
+
+@scenario("a stream consumer reads what kafka-python wrote, compressed or not: body, key, headers, time")
+def from_kafka(ctx):
+    for codec in (None, "gzip", "snappy", "lz4", "zstd"):
+        topic = create(ctx.name("t"))
+        before = int(time.time())
+        equal(produce(topic, [b"value %d " % i + b"x" * 500 for i in range(300)], compression_type=codec, linger_ms=20), list(range(300)), "offsets")
+        with channel(ctx) as ch:
+            declare_stream(ch, topic)
+            for prefetch in (1000, 7):
+                found = read(ch, topic, 300, prefetch=prefetch, x_stream_offset="first")
+                equal([(offset, body) for offset, _, _, body in found], [(i, b"value %d " % i + b"x" * 500) for i in range(300)], f"{codec}")
+            _, method, properties, _ = found[5]
+            equal((properties.headers, properties.delivery_mode, method.routing_key),
+                  ({"h": "v5", "empty": "", "kafka-key": "key 5", "x-stream-offset": 5}, 2, topic), "properties")
+            true(before <= properties.timestamp <= time.time() + 1, f"timestamp {properties.timestamp}")
+            equal([o for o, *_ in read(ch, topic, 3, x_stream_offset=150)], [150, 151, 152], "from 150")
+            ch.queue_delete(topic)
+
+
+@scenario("consumers of a stream wait for what comes, each at its own place; credit comes back with acknowledgements")
+def waiting(ctx):
+    topic = create(ctx.name("t"))
+    produce(topic, [b"old"])
+    with channel(ctx) as ch:
+        declare_stream(ch, topic)
+        got = {"first": [], "next": [], "held": []}
+        ch.basic_qos(prefetch_count=2)
+
+        def consumer(name, acknowledge=True):
+            def on_message(channel, method, _properties, body):
+                got[name].append(body)
+                if acknowledge:
+                    channel.basic_ack(method.delivery_tag)
+            return on_message
+        ch.basic_consume(topic, consumer("first"), arguments={"x-stream-offset": "first"})
+        ch.basic_consume(topic, consumer("next"))
+        held = ch.basic_consume(topic, consumer("held", False), arguments={"x-stream-offset": "first"})
+        values = [b"new %d" % i for i in range(20)]
+        produce(topic, values)
+        deadline = time.monotonic() + 10
+        while (len(got["first"]) < 21 or len(got["next"]) < 20 or len(got["held"]) < 2) and time.monotonic() < deadline:
+            ch.connection.process_data_events(0.1)
+        ch.connection.process_data_events(0.2)
+        equal(got, {"first": [b"old", *values], "next": values, "held": [b"old", values[0]]}, "deliveries")
+        ch.basic_cancel(held)
+        ch.queue_delete(topic)
+        deadline = time.monotonic() + 10
+        while ch.consumer_tags and time.monotonic() < deadline:
+            ch.connection.process_data_events(0.1)
+        equal(ch.consumer_tags, [], "consumers of a queue that is gone")
+
+
+@scenario("a stream's filter passes messages of some values, and those without one if asked")
+def filters(ctx):
+    with channel(ctx) as ch:
+        queue = declare_stream(ch, ctx.name("s"), x_stream_filter_size_bytes=32)
+        ch.confirm_delivery()
+        for i in range(60):
+            value = ["eu", "us", None][i % 3]
+            ch.basic_publish("", queue, b"%d" % i, pika.BasicProperties(headers={"x-stream-filter-value": value} if value else None))
+        equal([b for *_, b in read(ch, queue, 20, x_stream_offset="first", x_stream_filter="eu")], [b"%d" % i for i in range(0, 60, 3)], "eu")
+        equal([b for *_, b in read(ch, queue, 40, x_stream_offset="first", x_stream_filter=["us"], x_stream_match_unfiltered=True)],
+              [b"%d" % i for i in range(60) if i % 3], "us and none")
+        ch.queue_delete(queue)
+
+
+@scenario("timestamps and offsets choose where a stream is read from")
+def by_time(ctx):
+    topic = create(ctx.name("t"))
+    producer = KafkaProducer(bootstrap_servers=kafka_address())
+    now = int(time.time())
+    for i in range(10):
+        producer.send(topic, b"%d" % i, timestamp_ms=(now - 100 + i * 10) * 1000).get(10)
+    producer.close()
+    with channel(ctx) as ch:
+        declare_stream(ch, topic)
+        moment = datetime.datetime.fromtimestamp(now - 50, datetime.timezone.utc)
+        equal(read(ch, topic, 1, x_stream_offset=moment)[0][0], 5, "by timestamp")
+        equal(read(ch, topic, 1, x_stream_offset="45s")[0][0], 6, "by interval")
+        equal(read(ch, topic, 1, x_stream_offset=9)[0][0], 9, "by offset")
+        ch.queue_delete(topic)
+
+
+def refusal(ctx, act):
+    with channel(ctx) as ch:
+        error = raises(ChannelClosedByBroker, act, ch)
+    return error.reply_code, error.reply_text
+
+
+@scenario("what streams cannot do is refused in RabbitMQ's words")
+def stream_refusals(ctx):
+    name = ctx.name("s")
+    with channel(ctx) as ch:
+        declare_stream(ch, name)
+
+    def consume(prefetch=1, auto_ack=False, global_qos=False, **arguments):
+        def act(ch):
+            ch.basic_qos(prefetch_count=prefetch, global_qos=global_qos)
+            ch.basic_consume(name, lambda *_: None, auto_ack=auto_ack, arguments={k.replace("_", "-"): v for k, v in arguments.items()})
+        return act
+
+    def declare(**options):
+        arguments = {"x-queue-type": "stream", **options.pop("arguments", {})}
+        return lambda ch: ch.queue_declare(name + "-other", arguments=arguments, **options)
+    what, other = f"queue '{name}' in vhost '/'", f"queue '{name}-other' in vhost '/'"
+    for act, expected in (
+            (consume(prefetch=0), (406, f"PRECONDITION_FAILED - consumer prefetch count is not set for '{what}'")),
+            (consume(auto_ack=True), (540, f"NOT_IMPLEMENTED - automatic acknowledgement not supported by stream queues {what}")),
+            (consume(global_qos=True), (540, f"NOT_IMPLEMENTED - {what} does not support global qos")),
+            (consume(x_stream_offset="soon"), (406, f"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for {what}: "
+                                                    '{invalid_stream_offset_arg,{longstr,<<"soon">>}}')),
+            (lambda ch: ch.basic_get(name), (540, f"NOT_IMPLEMENTED - basic.get not supported by stream queues {what}")),
+            (lambda ch: ch.queue_purge(name), (540, f"NOT_IMPLEMENTED - queue.purge not supported by stream queues {what}")),
+            (declare(durable=False), (406, f"PRECONDITION_FAILED - invalid property 'non-durable' for {other}")),
+            (declare(durable=True, exclusive=True), (406, f"PRECONDITION_FAILED - invalid property 'exclusive-owner' for {other}")),
+            (declare(durable=True, auto_delete=True), (406, f"PRECONDITION_FAILED - invalid property 'auto-delete' for {other}")),
+            (declare(durable=True, arguments={"x-max-age": "old"}), (406, f"PRECONDITION_FAILED - invalid arg 'x-max-age' for {other}: "
+                                                                          "invalid_max_age"))):
+        try:
+            equal(refusal(ctx, act), expected, "refusal")
+        except ConnectionClosedByBroker as error:  # 540 is a hard one
+            equal((error.reply_code, error.reply_text), expected, "refusal")
+    with channel(ctx) as ch:
+        ch.queue_delete(name)
+
+
+@scenario("a topic with partitions is queues NAME-0 and so on")
+def partitions(ctx):
+    topic = create(ctx.name("t"), 3)
+    producer = KafkaProducer(bootstrap_servers=kafka_address())
+    for i in range(30):
+        producer.send(topic, b"%d" % i, partition=i % 3)
+    producer.flush()
+    producer.close()
+    equal(refusal(ctx, lambda ch: declare_stream(ch, topic))[0], 406, "a topic with three partitions as one queue")
+    with channel(ctx) as ch:
+        for n in range(3):
+            declare_stream(ch, f"{topic}-{n}")
+            equal([body for *_, body in read(ch, f"{topic}-{n}", 10, x_stream_offset="first")], [b"%d" % i for i in range(n, 30, 3)], f"partition {n}")
+        ch.queue_delete(f"{topic}-1")
+        equal(len(records(topic, 30, 3)), 30, "records of the topic")
+
+
+@scenario("streams and bindings to topics outlive a kill, and readers go on where they were told to", timeout=120)
+def killed(ctx):
+    control = Control()
+    with channel(ctx) as ch:
+        queue = declare_stream(ch, ctx.name("s"))
+        exchange = bind(ch, ctx, queue, x_key_from="routing-key")
+        ch.confirm_delivery()
+        for i in range(50):
+            ch.basic_publish(exchange, f"order.{i}", b"%d" % i, PERSISTENT)
+        control.kill()
+    control.start()
+    with channel(ctx) as ch:
+        ch.confirm_delivery()
+        ch.basic_publish(exchange, "order.50", b"50", PERSISTENT)
+        found = read(ch, queue, 21, x_stream_offset=30)
+        equal([(o, b) for o, _, _, b in found], [(i, b"%d" % i) for i in range(30, 51)], "messages")
+        equal(found[0][1].routing_key, "order.30", "routing key")
         ch.queue_delete(queue)
         ch.exchange_delete(exchange)
 

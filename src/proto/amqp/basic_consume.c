@@ -43,6 +43,7 @@ static void retire(struct amqp_consumer *k)
 static void consumer_free(struct amqp_consumer *k)
 {
     retire(k);
+    amqp_stream_free(k);
     map_del_u64(&k->ch->ac->shared->consumers, k->id);
     list_del(&k->link);
     if (k->get)
@@ -68,7 +69,7 @@ void amqp_release_handle(struct shard *s, unsigned shard, struct handle h)
 
 void amqp_consumer_release(struct amqp_consumer *k)
 {
-    if (k->phase == AMQP_CONSUMER_LIVE || k->phase == AMQP_CONSUMER_ENDED)
+    if (!k->stream && (k->phase == AMQP_CONSUMER_LIVE || k->phase == AMQP_CONSUMER_ENDED))
         amqp_release_handle(amqp_shard(k->ch), k->shard, k->handle);
     consumer_free(k);
 }
@@ -90,6 +91,8 @@ void amqp_consumer_settled(struct amqp_consumer *k)
 {
     assert(k->unacked > 0);
     k->unacked--;
+    if (k->stream)
+        amqp_stream_hungry(k);
     free_if_settled(k);
 }
 
@@ -190,6 +193,10 @@ void amqp_basic_consume(struct amqp_channel *ch, const struct amqp_method *m)
     if (!amqp_queue_name(ch, m->id, &name) || !amqp_queue_lookup(ch, m->id, name, AUTH_READ, &q) ||
         !consume_priority(ch, name, in->arguments, &priority))
         return;
+    if (q->type == QUEUE_STREAM) {
+        amqp_stream_consume(ch, in, tag, q);
+        return;
+    }
     struct amqp_consumer *k = amqp_consumer_new(ch, tag, q);
     k->no_ack = in->no_ack;
     k->exclusive = in->exclusive;
@@ -240,6 +247,15 @@ static void cancelled(struct conn *c, struct op *op)
     op_free(o);
 }
 
+/* Nobody else is to be asked. */
+static void stream_cancel(struct amqp_channel *ch, struct amqp_consumer *k, bool nowait)
+{
+    cancel_ok(ch, k->tag, nowait);
+    k->phase = AMQP_CONSUMER_ENDED;
+    retire(k);
+    free_if_settled(k);
+}
+
 /* What the client does not know is cancelled already (AMQP 0-9-1, basic.cancel). */
 void amqp_basic_cancel(struct amqp_channel *ch, const struct amqp_method *m)
 {
@@ -249,6 +265,10 @@ void amqp_basic_cancel(struct amqp_channel *ch, const struct amqp_method *m)
         if (!span_is_null(ch->state->reply_tag) && span_eq(ch->state->reply_tag, in->consumer_tag))
             amqp_span_free(&ch->state->reply_tag);
         cancel_ok(ch, in->consumer_tag, in->nowait);
+        return;
+    }
+    if (k->stream) {
+        stream_cancel(ch, k, in->nowait);
         return;
     }
     struct cancel *o = amqp_op_new(ch, sizeof(*o), cancelled, in->nowait);
@@ -261,7 +281,7 @@ void amqp_basic_cancel(struct amqp_channel *ch, const struct amqp_method *m)
 }
 
 /* The queue is gone (RabbitMQ's consumer cancel notification). */
-static void consumer_gone(struct amqp_consumer *k)
+void amqp_consumer_gone(struct amqp_consumer *k)
 {
     struct amqp_channel *ch = k->ch;
     struct amqp_method m = {.id = AMQP_BASIC_CANCEL,
@@ -338,8 +358,13 @@ void amqp_output_written(struct amqp_conn *ac)
 {
     if (!ac->shared || ac->conn->out.len > AMQP_OUT_BUSY)
         return;
-    list_each_safe (l, tmp, &ac->shared->owed)
-        give_window(list_entry(l, struct amqp_consumer, owed_link));
+    list_each_safe (l, tmp, &ac->shared->owed) {
+        struct amqp_consumer *k = list_entry(l, struct amqp_consumer, owed_link);
+        if (k->stream)
+            amqp_stream_pump(k);
+        else
+            give_window(k);
+    }
 }
 
 static void deliver_run(struct amqp_consumer *k, const struct delivery_run *run)
@@ -367,7 +392,7 @@ void amqp_deliver(struct conn *c, struct op *op)
     if (k && run->event == CONSUMER_DELIVERIES)
         deliver_run(k, run);
     else if (k && run->event == CONSUMER_CANCELLED)
-        consumer_gone(k);
+        amqp_consumer_gone(k);
     else if (k && run->event == CONSUMER_AVAILABLE && k->ch->state->limiter.limit > 0) {
         limiter_wait(&k->ch->state->limiter, &k->limited);
         amqp_limiter_pump(k->ch);

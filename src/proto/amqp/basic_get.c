@@ -117,6 +117,12 @@ void amqp_basic_get(struct amqp_channel *ch, const struct amqp_method *m)
     struct queue_info *q;
     if (!amqp_queue_name(ch, m->id, &name) || !amqp_queue_lookup(ch, m->id, name, AUTH_READ, &q))
         return;
+    if (q->type == QUEUE_STREAM) {
+        amqp_channel_exception(ch, AMQP_NOT_IMPLEMENTED, m->id,
+                               "basic.get not supported by stream queues queue '%.*s' in vhost '%s'",
+                               SPAN_ARG(name), ch->ac->conn->actor.vhost->name);
+        return;
+    }
     list_each (l, &ch->state->consumers) {
         struct amqp_consumer *k = list_entry(l, struct amqp_consumer, link);
         if (k->get && k->queue_id == q->id && k->no_ack == in->no_ack && k->phase == AMQP_CONSUMER_LIVE) {

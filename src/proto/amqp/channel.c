@@ -50,6 +50,7 @@ void amqp_conn_opened(struct amqp_conn *ac)
     map_init(&cc->consumers);
     list_init(&cc->telling);
     list_init(&cc->owed);
+    list_init(&cc->hungry);
     route_init(&cc->route);
     amqp_blocked_init(cc);
     ac->shared = cc;
@@ -318,6 +319,7 @@ void amqp_input_ended(struct amqp_conn *ac)
     if (ac->shared->published)
         metrics_add(ac->conn->shard->metrics, METRIC_AMQP_PUBLISHED, ac->shared->published);
     ac->shared->published = 0;
+    amqp_streams_feed(ac->shared);
     amqp_flush(ac->shared);
     amqp_confirm_tell_all(ac->shared);
 }

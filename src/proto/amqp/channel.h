@@ -6,6 +6,7 @@
  *   posts.c          publishes that go to topics
  *   basic_consume.c, basic_get.c, qos.c   consumers, what they are delivered, limits
  *   timeout.c        deliveries that nobody settles
+ *   stream.c         consumers of streams
  *   settle.c         ack, nack, reject, recover; runs for shards; when they are durable
  *   blocked.c        publishes while there is an alarm
  *   tx.c             transactions
@@ -56,9 +57,10 @@ struct amqp_consumer {
     bool no_ack, exclusive, get;
     uint64_t queue_id;
     unsigned shard;
-    struct handle handle; /* the core's, unless STARTING */
-    uint64_t timeout_ms;  /* a delivery that is not settled after so long ends the channel; 0: never */
-    uint32_t unacked;     /* of its deliveries in `unacked` and in transactions */
+    struct handle handle;       /* the core's, unless STARTING */
+    struct amqp_stream *stream; /* stream.c's: it reads a topic, and has no handle; NULL: it doesn't */
+    uint64_t timeout_ms;        /* a delivery that is not settled after so long ends the channel; 0: never */
+    uint32_t unacked;           /* of its deliveries in `unacked` and in transactions */
     struct limited limited;
     size_t owed;           /* bytes delivered and not given back to its window */
     struct list owed_link; /* in amqp_conn_channels.owed, if the client is slow */
@@ -109,6 +111,7 @@ struct amqp_conn_channels {
     struct map consumers; /* by id */
     struct list telling;  /* channels that have confirms to tell */
     struct list owed;     /* consumers whose window waits for the client to read */
+    struct list hungry;   /* struct amqp_stream: of consumers that may have room for deliveries again */
     struct amqp_publish *publishes[AMQP_MAX_SHARDS];
     struct amqp_posts *posts; /* posts.c's; NULL: nothing has gone to a topic yet */
     struct op_settle *settles[AMQP_MAX_SHARDS];
@@ -240,6 +243,16 @@ void amqp_consumer_release(struct amqp_consumer *k);
 /* Ends a getter that holds nothing. */
 void amqp_getter_drop(struct amqp_consumer *k);
 void amqp_release_handle(struct shard *s, unsigned shard, struct handle h);
+/* The queue is gone: the client is told, if it can hear of it. */
+void amqp_consumer_gone(struct amqp_consumer *k);
+/* stream.c: basic.consume of a queue of type stream; deliveries, as far as there is room; the same at the end
+ * of the input; the end. */
+void amqp_stream_consume(struct amqp_channel *ch, const struct amqp_basic_consume *in, struct span tag,
+                         const struct queue_info *q);
+void amqp_stream_pump(struct amqp_consumer *k);
+void amqp_stream_hungry(struct amqp_consumer *k);
+void amqp_streams_feed(struct amqp_conn_channels *cc);
+void amqp_stream_free(struct amqp_consumer *k);
 /* Credit for those that wait for it. */
 void amqp_limiter_pump(struct amqp_channel *ch);
 /* A running consumer delivers against credit from now on, or no longer. */

@@ -4,7 +4,7 @@
 
 static bool can_be_limited(const struct amqp_consumer *k)
 {
-    return k->phase == AMQP_CONSUMER_LIVE && !k->get && !k->no_ack;
+    return k->phase == AMQP_CONSUMER_LIVE && !k->get && !k->no_ack && !k->stream;
 }
 
 static void limit_all(struct amqp_channel *ch)

@@ -55,7 +55,7 @@ static struct op_settle *run_for(struct amqp_conn_channels *cc, unsigned shard)
 void amqp_settle_add(struct amqp_conn_channels *cc, struct amqp_consumer *k, uint64_t lease,
                      enum outcome outcome)
 {
-    if (k->phase == AMQP_CONSUMER_GONE)
+    if (k->phase == AMQP_CONSUMER_GONE || k->stream)
         return;
     struct op_settle *s = run_for(cc, k->shard);
     if (k->run == cc->settle_runs[k->shard]) {
@@ -113,7 +113,7 @@ static void settle_one(void *arg, const struct unacked_entry *e)
         amqp_tx_settle(s->ch, e, s->outcome);
         return;
     }
-    if (!k->get)
+    if (!k->get && !k->stream)
         limiter_settled(&s->ch->state->limiter, 1);
     amqp_settle_add(s->ch->ac->shared, k, e->lease, s->outcome);
     amqp_consumer_settled(k);

@@ -162,7 +162,7 @@ static void commit_settlements(struct amqp_channel *ch, const struct amqp_tx *no
     for (uint32_t i = 0; i < now->settlement_count; i++) {
         struct settlement *s = &now->settlements[i];
         struct amqp_consumer *k = s->e.who;
-        if (!k->get)
+        if (!k->get && !k->stream)
             limiter_settled(&ch->state->limiter, 1);
         amqp_settle_add(ch->ac->shared, k, s->e.lease, s->outcome);
         amqp_consumer_settled(k);
