@@ -166,10 +166,12 @@ static void tell_limited(struct queue *q, struct list *running)
         struct consumer *c = list_entry(l, struct consumer, link);
         if (!c->limited || c->get || c->cancelled)
             continue;
-        if (c->credit == 0 && !c->told_available && queue_front(q)) {
+        /* Its own prefetch may leave it no room for credit that others could use. */
+        bool room = c->no_ack || c->prefetch == 0 || c->unacked < c->prefetch;
+        if (c->credit == 0 && room && !c->told_available && queue_front(q)) {
             c->told_available = true;
             consumer_tell(c, CONSUMER_AVAILABLE);
-        } else if (c->credit > 0 && !queue_front(q)) {
+        } else if (c->credit > 0 && (!room || !queue_front(q))) {
             if (!c->run)
                 c->run = run_new(c, CONSUMER_DELIVERIES, 1);
             if (!list_linked(&c->run_link))
@@ -190,13 +192,15 @@ static void dispatch(struct queue *q)
     queue_begin_moves(q);
     queue_compact(q);
     queue_look_at_time(q);
-    queue_trim(q);
     if (q->forward)
         while (left > 0 && (e = queue_front(q)) && left--)
             queue_forward(e);
     queue_retry_gets(q);
     while (!list_empty(&q->active) && left > 0 && (e = queue_front(q)) && left--)
         deliver(list_entry(list_first(&q->active), struct consumer, active), e, &running);
+    queue_trim(q); /* what a consumer could take at once was never in excess */
+    if (q->fresh_count > 0)
+        queue_end_freshness(q);
     if (left == 0) {
         queue_wake(q);
         q->queues->shard->again = true;

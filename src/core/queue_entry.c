@@ -37,6 +37,7 @@ void entry_free(struct entry *e)
 {
     struct queues *qs = e->level->queue->queues;
     assert(!list_linked(&e->link));
+    entry_no_longer_fresh(e);
     if (e->level->hint == e)
         e->level->hint = NULL;
     forget_record(e);
@@ -105,6 +106,7 @@ void entry_take(struct entry *e)
 {
     struct queue *q = e->level->queue;
     assert(e->state == ENTRY_READY && !e->gap && q->ready > 0);
+    entry_no_longer_fresh(e);
     list_del(&e->link);
     if (e->level->hint == e)
         e->level->hint = NULL;

@@ -46,14 +46,34 @@ static void expire_heads(struct queue *q)
                     break;
                 continue;
             }
-            if (!entry_expired(q, e)) {
-                e->fresh = false;
+            if (!entry_expired(q, e))
                 break;
-            }
             entry_take(e);
             queue_bury(e, DEATH_EXPIRED);
         }
     }
+}
+
+void entry_no_longer_fresh(struct entry *e)
+{
+    if (!e->fresh)
+        return;
+    e->fresh = false;
+    e->level->queue->fresh_count--;
+}
+
+void queue_end_freshness(struct queue *q)
+{
+    for (unsigned n = 0; n < q->level_count; n++) {
+        struct queue_level *l = queue_level_at(q, n);
+        if (l)
+            list_each (it, &l->ready) {
+                struct entry *e = list_entry(it, struct entry, link);
+                if (e->fresh && entry_visible(e))
+                    entry_no_longer_fresh(e);
+            }
+    }
+    expire_heads(q);
 }
 
 static bool is_unused(const struct queue *q, uint64_t *ret_at_ns)

@@ -178,6 +178,7 @@ struct queue {
     struct list run_link;      /* in queues->runnable */
     struct list consumers, active;
     uint32_t consumer_count, limited_count;
+    uint32_t fresh_count; /* messages with a TTL of 0 that have not had their chance yet */
     struct consumer *single; /* the active one, if only one may be */
     /* ready and unacked are changed by queue_ready_add() and queue_unacked_add() only. */
     uint64_t ready, unacked, moving, ready_bytes;
@@ -296,6 +297,9 @@ void level_read_forget(struct queue_level *l, const struct entry *e);
 
 /* queue_expire.c */
 bool entry_expired(const struct queue *q, const struct entry *e);
+/* Messages with a TTL of 0 that could not be given out when they came: they expire. */
+void queue_end_freshness(struct queue *q);
+void entry_no_longer_fresh(struct entry *e);
 /* What is due or expired moves on; sets the timer for what comes next. */
 void queue_look_at_time(struct queue *q);
 void queue_set_timer(struct queue *q);

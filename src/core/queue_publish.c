@@ -436,7 +436,8 @@ int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w
     metrics_add(queue_metrics(q), METRIC_QUEUE_IN, 1);
     e->pos = l->next_pos++;
     e->expires_ms = copy.expires_ms;
-    e->fresh = true;
+    e->fresh = e->expires_ms && e->expires_ms <= qs->shard->now_ms;
+    q->fresh_count += e->fresh;
     if (copy.due_ms > qs->shard->now_ms)
         entry_delay(e, copy.due_ms);
     else

@@ -154,7 +154,7 @@ static void settle_item(struct queues *qs, const struct settle_item *it)
     }
     if (!c->get) {
         consumer_update(c);
-        if (list_linked(&c->active))
+        if (list_linked(&c->active) || c->limited)
             queue_wake(c->queue);
     }
 }

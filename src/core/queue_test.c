@@ -231,6 +231,30 @@ static void messages_expire_at_the_head(void **state)
     kit_stop();
 }
 
+static void a_time_of_zero_is_for_who_waits_already(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "");
+    kit_declare("none", true, "x-max-length=0");
+    struct taker *t = kit_consume("q", 2, false), *u = kit_consume("none", 1, false);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kit_publish_with("q", "p", true, 0, 0), 0);
+        assert_int_equal(kit_publish("none", "n", i > 0), 0);
+    }
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 2);
+    assert_int_equal(u->seen_count, 1);
+    assert_int_equal(kit_ready("q"), 0);
+    assert_int_equal(kit_ready("none"), 0);
+    kit_settle(t, 1, 2, OUTCOME_REQUEUE, false); /* expired meanwhile */
+    kit_run_ms(10);
+    assert_int_equal(t->seen_count, 2);
+    kit_check();
+    kit_release(t);
+    kit_release(u);
+    kit_stop();
+}
+
 static void a_full_queue_drops_its_head_or_refuses(void **state)
 {
     kit_start(state);
@@ -559,6 +583,7 @@ int main(void)
         BOTH(acknowledgements_survive_an_orderly_stop),
         BOTH(a_deep_queue_is_read_from_its_log),
         BOTH(messages_expire_at_the_head),
+        BOTH(a_time_of_zero_is_for_who_waits_already),
         BOTH(a_full_queue_drops_its_head_or_refuses),
         BOTH(higher_priorities_come_first),
         BOTH(there_may_be_255_priorities),
