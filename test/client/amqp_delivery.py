@@ -260,6 +260,37 @@ def prefetch_changes(ctx):
         equal(len(deliveries(ch, 31)), 31, "the rest after the limit is gone")
 
 
+@scenario("both limits hold: of the consumer and of the channel")
+def prefetch_both(ctx):
+    with confirming(ctx) as ch:
+        one, two = filled(ch, 10), filled(ch, 10)
+        ch.call("basic.qos", prefetch_count=2)
+        ch.call("basic.qos", prefetch_count=3, global_=True)
+        ch.consume(one, "a")
+        got = deliveries(ch, 2)
+        ch.silent(0.05)
+        ch.consume(two, "b")
+        got += deliveries(ch, 1)
+        ch.silent(0.1)
+        ch.send("basic.ack", tag=got[-1].tag, multiple=True)
+        found = collections.Counter(event.consumer_tag for event in deliveries(ch, 3))
+        true(max(found.values()) <= 2, f"deliveries {found}")
+        ch.silent(0.1)
+
+
+@scenario("consumers take turns")
+def round_robin(ctx):
+    with confirming(ctx) as ch:
+        queue = ch.declare(exclusive=True).queue
+        for tag in "abc":
+            ch.consume(queue, tag, no_ack=True)
+        for i in range(30):
+            ch.publish("", queue, b"%d" % i)
+        got = [ch.wait_for("basic.deliver").consumer_tag for _ in range(30)]
+        equal(collections.Counter(got), {"a": 10, "b": 10, "c": 10}, "shares")
+        true(all(len(set(got[at:at + 3])) == 3 for at in range(0, 30, 3)), f"turns {got}")
+
+
 @scenario("no_ack and get are not held back by the prefetch")
 def prefetch_not(ctx):
     with confirming(ctx) as ch:

@@ -64,6 +64,19 @@ def precise(ctx):
         true(sorted(late)[2] < 30, f"late by {late} ms")
 
 
+@scenario("a time of 0: only for a consumer that waits")
+def zero_ttl(ctx):
+    with confirming(ctx) as ch:
+        queue = ch.declare(exclusive=True).queue
+        publish_all(ch, queue, b"nobody", expiration="0")
+        equal(ch.get(queue), None, "message for nobody")
+        other = ch.connection.channel()
+        other.consume(queue, no_ack=True)
+        publish_all(ch, queue, b"somebody", expiration="0")
+        equal(other.next("basic.deliver").body, b"somebody", "body")
+        equal(ch.count(queue)[0], 0, "left")
+
+
 @scenario("an expiration that is no number closes the channel with 406")
 def bad_expiration(ctx):
     for given in ("soon", "-1", "1.5", ""):

@@ -4,7 +4,8 @@ import os
 import time
 
 from amqp_expect import channel, confirming, publish_all, refused
-from harness.scenario import Skip, equal, main, scenario, true
+from amqp_wire import Closed
+from harness.scenario import Skip, equal, main, raises, scenario, true
 
 
 def bound(ch, exchange, *keys, arguments=None):
@@ -199,6 +200,14 @@ def cc(ctx):
             equal(got.headers, {"CC": [copy, to], "other": 1}, f"headers in {queue}")
             equal(got.routing_key, to, "routing key")
             equal(ch.get(queue), None, "no second one")
+
+
+@scenario("CC that is no array is refused")
+def wrong_cc(ctx):
+    with channel(ctx) as ch:
+        ch.publish("", "x", b"x", headers={"CC": "text"})
+        error = raises(Closed, ch.next)
+        true(error.code == 406 and "CC" in error.text, str(error))
 
 
 @scenario("every property and every type of header value passes untouched")
