@@ -25,7 +25,8 @@ class Usage(unittest.TestCase):
         self.assertEqual((out.returncode, out.stderr), (0, ""))
         self.assertEqual(run("--help").stdout, out.stdout)
         for command in ("serve", "config", "topic list", "topic create", "topic describe", "topic config", "topic delete",
-                        "group list", "group describe", "group reset", "group delete", "dump", "completion", "version"):
+                        "group list", "group describe", "group reset", "group delete", "queue list", "queue describe",
+                        "queue purge", "queue delete", "exchange list", "binding list", "dump", "completion", "version"):
             self.assertIn(f"\n  {command}", out.stdout)
             own = run(*command.split(), "--help")
             self.assertEqual(own.returncode, 0)
@@ -33,7 +34,7 @@ class Usage(unittest.TestCase):
             self.assertEqual(own.stdout, run("help", *command.split()).stdout)
 
     def test_lines_fit_a_terminal(self):
-        for args in ([], ["serve"], ["config"], ["topic", "create"], ["group", "reset"], ["config", "--describe"]):
+        for args in ([], ["serve"], ["config"], ["topic", "create"], ["group", "reset"], ["queue", "list"], ["queue", "delete"], ["config", "--describe"]):
             out = run(*args) if "--describe" in args else run(*args, "--help")
             self.assertLessEqual(max(map(len, out.stdout.splitlines())), 110, args)
 
@@ -44,7 +45,7 @@ class Usage(unittest.TestCase):
     def test_misspelt_commands_get_a_suggestion(self):
         for typed, meant in (("srve", "serve"), ("confg", "config"), ("topic lst", "topic list"),
                              ("topics list", "topic list"), ("topic creat", "topic create"),
-                             ("group describ", "group describe"), ("groups reset", "group reset")):
+                             ("group describ", "group describe"), ("queue lst", "queue list"), ("queues purge", "queue purge"), ("groups reset", "group reset")):
             out = run(*typed.split())
             self.assertEqual((out.returncode, out.stdout), (2, ""), typed)
             self.assertIn(f"did you mean {meant}?", out.stderr)
@@ -60,6 +61,8 @@ class Usage(unittest.TestCase):
                      ["topic", "list", "--broker"], ["topic", "create", "a", "--partitions", "0"],
                      ["topic", "create", "a", "--config", "x"], ["group"], ["group", "describe"],
                      ["group", "delete"], ["group", "list", "a"], ["group", "reset", "a", "b"], ["group", "delete", "a", "--json"],
+                     ["queue"], ["queue", "describe"], ["queue", "purge"], ["queue", "delete", "a", "b"], ["exchange", "list", "a"],
+                     ["binding", "list", "--vhost"],
                      ["dump"], ["completion", "tcsh"], ["serve", "now"]):
             out = run(*args)
             self.assertEqual((out.returncode, out.stdout), (2, ""), args)

@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "core/user.h"
 
-static void answer_error(struct conn *c, uint64_t seq, int status, const char *error, const char *reason)
+void mgmt_answer_error(struct conn *c, uint64_t seq, int status, const char *error, const char *reason)
 {
     json_t *o = json_object();
     json_object_set_new(o, "error", json_string(error));
@@ -36,12 +36,12 @@ void mgmt_denied(struct conn *c, uint64_t seq)
 
 void mgmt_not_found(struct conn *c, uint64_t seq)
 {
-    answer_error(c, seq, 404, "Object Not Found", "Not Found");
+    mgmt_answer_error(c, seq, 404, "Object Not Found", "Not Found");
 }
 
 void mgmt_bad_request(struct conn *c, uint64_t seq, const char *reason)
 {
-    answer_error(c, seq, 400, "bad_request", reason);
+    mgmt_answer_error(c, seq, 400, "bad_request", reason);
 }
 
 void mgmt_fail(struct conn *c, uint64_t seq, int err, const char *why)

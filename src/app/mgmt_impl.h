@@ -16,6 +16,7 @@
 /* ---- answers, as RabbitMQ words them --------------------------------------------------------------------
  */
 
+void mgmt_answer_error(struct conn *c, uint64_t seq, int status, const char *error, const char *reason);
 void mgmt_unauthorised(struct conn *c, uint64_t seq, const char *reason); /* 401 */
 void mgmt_denied(struct conn *c, uint64_t seq);                           /* 401, too: not allowed */
 void mgmt_not_found(struct conn *c, uint64_t seq);                        /* 404 */
@@ -26,6 +27,21 @@ void mgmt_no_content(struct conn *c, uint64_t seq, int status);           /* 201
 bool mgmt_needs_tag(struct conn *c, struct http_ticket ticket, unsigned tags);
 /* The body as an object (no body: an empty one); NULL: answered. */
 json_t *mgmt_take_body(struct conn *c, const struct http_request *req, struct http_ticket ticket);
+
+/* ---- lists (mgmt_list.c) --------------------------------------------------------------------------------
+ */
+
+/* What of a list is asked for: columns, order, a page. A copy; NULL: answered that it cannot be read. */
+struct mgmt_view;
+struct mgmt_view *mgmt_view_new(struct conn *c, const struct http_request *req, struct http_ticket ticket);
+void mgmt_view_free(struct mgmt_view *v);
+/* Takes the object over and returns its columns. */
+json_t *mgmt_view_columns(const struct mgmt_view *v, json_t *o);
+/* Takes `v` and `list` over. */
+void mgmt_answer_list(struct conn *c, uint64_t seq, struct mgmt_view *v, json_t *list);
+/* The same for who has all of it at once. */
+void mgmt_answer_list_now(struct conn *c, const struct http_request *req, struct http_ticket ticket,
+                          json_t *list);
 
 /* ---- writes ---------------------------------------------------------------------------------------------
  */
@@ -88,11 +104,12 @@ http_handler mgmt_definitions, mgmt_definitions_in, mgmt_definitions_put, mgmt_d
 const char *mgmt_fill_queue(struct op_queue_declare *d, const json_t *o, struct span name);
 const char *mgmt_fill_exchange(struct op_exchange_declare *d, const json_t *o, struct span name);
 const char *mgmt_fill_binding(struct op_bind *b, const json_t *o, struct span source, struct span dest);
-json_t *mgmt_queue_json(struct shard *s, const struct queue_info *q);
 json_t *mgmt_exchange_json(const struct exchange *x);
 json_t *mgmt_binding_json(const struct binding *b);
 struct span mgmt_properties_key(const struct binding *b, struct arena *a);
 /* NULL: answered that there is none, or that the user may not see it. */
+/* Virtual hosts that the asker may see: those it may enter, or all for administrators and monitoring. */
+bool mgmt_visible(const struct conn *c, const struct vspace *v);
 struct vspace *mgmt_space(struct conn *c, struct http_ticket ticket, struct span name);
 /* In a path the default exchange is "amq.default", as in RabbitMQ's. */
 struct span mgmt_path_name(struct span param);

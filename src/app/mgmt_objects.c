@@ -18,8 +18,7 @@ struct vspace *mgmt_space(struct conn *c, struct http_ticket ticket, struct span
     return v;
 }
 
-/* Virtual hosts that the asker may see: those it may enter, or all for administrators and monitoring. */
-static bool visible(const struct conn *c, const struct vspace *v)
+bool mgmt_visible(const struct conn *c, const struct vspace *v)
 {
     return auth_has_tag(c->actor.principal, USER_ADMINISTRATOR | USER_MONITORING) ||
            auth_may_enter(c->actor.principal, span_str(v->vhost.name)) == 0;
@@ -46,9 +45,9 @@ void mgmt_vhosts(struct conn *c, const struct http_request *req, struct http_tic
     json_t *out = json_array();
     struct vspace **all = space_list(c->shard, req->arena, &count);
     for (size_t i = 0; i < count; i++)
-        if (visible(c, all[i]))
+        if (mgmt_visible(c, all[i]))
             json_array_append_new(out, vhost_json(all[i]));
-    admin_answer_json(c, ticket.seq, 200, out);
+    mgmt_answer_list_now(c, req, ticket, out);
 }
 
 void mgmt_vhost(struct conn *c, const struct http_request *req, struct http_ticket ticket)
@@ -91,166 +90,6 @@ void mgmt_vhost_delete(struct conn *c, const struct http_request *req, struct ht
         return;
     v->name = mgmt_copy(&v->e.arena, req->params[0]);
     op_vhost_delete_submit(v);
-}
-
-/* ---- queues ---------------------------------------------------------------------------------------------
- */
-
-static const char *const type_names[] = {
-    [QUEUE_CLASSIC] = "classic", [QUEUE_QUORUM] = "quorum", [QUEUE_STREAM] = "stream"};
-
-static void put_number(json_t *o, const char *key, int64_t n)
-{
-    json_object_set_new(o, key, json_integer(n));
-}
-
-static void put_name(json_t *o, const char *key, struct span name)
-{
-    json_object_set_new(o, key, span_is_null(name) ? json_null() : admin_json_span(name));
-}
-
-json_t *mgmt_queue_json(struct shard *s, const struct queue_info *q)
-{
-    struct span policy, operator_policy;
-    json_t *o = json_object();
-    policy_names(s, q, &policy, &operator_policy);
-    json_object_set_new(o, "name", admin_json_span(q->dest.name));
-    json_object_set_new(o, "vhost", admin_json_span(span_str(q->space->vhost.name)));
-    json_object_set_new(o, "type", json_string(type_names[q->type]));
-    json_object_set_new(o, "durable", json_boolean(q->durable));
-    json_object_set_new(o, "auto_delete", json_boolean(q->auto_delete));
-    json_object_set_new(o, "exclusive", json_boolean(q->exclusive));
-    json_object_set_new(o, "arguments", mgmt_json_of(q->args));
-    put_name(o, "policy", policy);
-    put_name(o, "operator_policy", operator_policy);
-    json_object_set_new(o, "state", json_string("running"));
-    json_object_set_new(o, "node", json_string(MGMT_NODE));
-    return o;
-}
-
-/* Queues whose figures are being asked for, at the shards where they live. */
-struct survey {
-    struct http_ticket ticket;
-    json_t *list;
-    bool single;
-    unsigned pending;
-};
-
-struct survey_op {
-    struct op_queue_stat stat;
-    struct survey *survey;
-    json_t *queue; /* borrowed from the list */
-};
-
-static void put_figures(json_t *o, const struct op_queue_stat *s)
-{
-    bool known = s->op.err == 0;
-    int64_t ready = known ? (int64_t)s->ret_ready : 0, unacked = known ? (int64_t)s->ret_unacked : 0;
-    put_number(o, "messages", ready + unacked);
-    put_number(o, "messages_ready", ready);
-    put_number(o, "messages_unacknowledged", unacked);
-    put_number(o, "message_bytes", known ? (int64_t)s->ret_bytes : 0);
-    put_number(o, "message_bytes_ready", known ? (int64_t)s->ret_bytes : 0);
-    put_number(o, "consumers", known ? s->ret_consumers : 0);
-    put_number(o, "memory", 0);
-}
-
-static void survey_end(struct conn *c, struct survey *v)
-{
-    if (!c) {
-        json_decref(v->list);
-    } else if (v->single) {
-        json_t *one = json_array_get(v->list, 0);
-        admin_answer_json(c, v->ticket.seq, 200, json_incref(one));
-        json_decref(v->list);
-    } else {
-        admin_answer_json(c, v->ticket.seq, 200, v->list);
-    }
-    mem_free(v);
-}
-
-static void surveyed(struct conn *c, struct op *op)
-{
-    struct survey_op *one = (struct survey_op *)container_of(op, struct op_queue_stat, op);
-    struct survey *v = one->survey;
-    put_figures(one->queue, &one->stat);
-    op_free(one);
-    if (--v->pending == 0)
-        survey_end(c, v);
-}
-
-static struct survey *survey_new(struct http_ticket ticket, bool single)
-{
-    struct survey *v = mem_zalloc(sizeof(*v));
-    v->ticket = ticket;
-    v->single = single;
-    v->list = json_array();
-    v->pending = 1; /* the asking itself */
-    return v;
-}
-
-static void survey_add(struct conn *c, struct survey *v, const struct queue_info *q)
-{
-    json_t *o = mgmt_queue_json(c->shard, q);
-    struct survey_op *one = op_new(c, sizeof(*one), surveyed, NULL);
-    json_array_append_new(v->list, o);
-    one->survey = v;
-    one->queue = o;
-    one->stat.queue_id = q->id;
-    one->stat.shard = q->shard;
-    v->pending++;
-    op_queue_stat_submit(&one->stat);
-}
-
-static void survey_asked(struct conn *c, struct survey *v)
-{
-    if (--v->pending == 0)
-        survey_end(c, v);
-}
-
-static void survey_space(struct conn *c, struct survey *v, struct vspace *space, struct arena *a)
-{
-    size_t count;
-    struct actor all = {&auth_operator, &space->vhost};
-    struct queue_info **queues = queue_list(c->shard, &all, a, &count);
-    for (size_t i = 0; i < count; i++)
-        survey_add(c, v, queues[i]);
-}
-
-void mgmt_queues(struct conn *c, const struct http_request *req, struct http_ticket ticket)
-{
-    size_t count;
-    struct survey *v = survey_new(ticket, false);
-    struct vspace **all = space_list(c->shard, req->arena, &count);
-    for (size_t i = 0; i < count; i++)
-        if (visible(c, all[i]))
-            survey_space(c, v, all[i], req->arena);
-    survey_asked(c, v);
-}
-
-void mgmt_queues_in(struct conn *c, const struct http_request *req, struct http_ticket ticket)
-{
-    struct vspace *space = mgmt_space(c, ticket, req->params[0]);
-    if (!space)
-        return;
-    struct survey *v = survey_new(ticket, false);
-    survey_space(c, v, space, req->arena);
-    survey_asked(c, v);
-}
-
-void mgmt_queue(struct conn *c, const struct http_request *req, struct http_ticket ticket)
-{
-    struct vspace *space = mgmt_space(c, ticket, req->params[0]);
-    struct queue_info *q = space ? map_get(&space->queues, req->params[1]) : NULL;
-    if (!space)
-        return;
-    if (!q) {
-        mgmt_not_found(c, ticket.seq);
-        return;
-    }
-    struct survey *v = survey_new(ticket, true);
-    survey_add(c, v, q);
-    survey_asked(c, v);
 }
 
 const char *mgmt_fill_queue(struct op_queue_declare *d, const json_t *o, struct span name)
@@ -365,9 +204,9 @@ void mgmt_exchanges(struct conn *c, const struct http_request *req, struct http_
     json_t *out = json_array();
     struct vspace **all = space_list(c->shard, req->arena, &count);
     for (size_t i = 0; i < count; i++)
-        if (visible(c, all[i]))
+        if (mgmt_visible(c, all[i]))
             add_exchanges(c, all[i], req->arena, out);
-    admin_answer_json(c, ticket.seq, 200, out);
+    mgmt_answer_list_now(c, req, ticket, out);
 }
 
 void mgmt_exchanges_in(struct conn *c, const struct http_request *req, struct http_ticket ticket)
@@ -377,7 +216,7 @@ void mgmt_exchanges_in(struct conn *c, const struct http_request *req, struct ht
         return;
     json_t *out = json_array();
     add_exchanges(c, v, req->arena, out);
-    admin_answer_json(c, ticket.seq, 200, out);
+    mgmt_answer_list_now(c, req, ticket, out);
 }
 
 /* In a path the default exchange has RabbitMQ's name for it. */
@@ -477,9 +316,9 @@ void mgmt_bindings(struct conn *c, const struct http_request *req, struct http_t
     json_t *out = json_array();
     struct vspace **all = space_list(c->shard, req->arena, &count);
     for (size_t i = 0; i < count; i++)
-        if (visible(c, all[i]))
+        if (mgmt_visible(c, all[i]))
             add_bindings(c, all[i], req->arena, out);
-    admin_answer_json(c, ticket.seq, 200, out);
+    mgmt_answer_list_now(c, req, ticket, out);
 }
 
 void mgmt_bindings_in(struct conn *c, const struct http_request *req, struct http_ticket ticket)
@@ -489,7 +328,7 @@ void mgmt_bindings_in(struct conn *c, const struct http_request *req, struct htt
         return;
     json_t *out = json_array();
     add_bindings(c, v, req->arena, out);
-    admin_answer_json(c, ticket.seq, 200, out);
+    mgmt_answer_list_now(c, req, ticket, out);
 }
 
 /* /api/bindings/{vhost}/e/{source}/q|e/{destination} */

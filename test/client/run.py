@@ -110,6 +110,7 @@ AMQP = {
     "amqp-durable": plain("amqp_durable.py"),
     "amqp-pika-1.2.0": in_venv("pika-1.2.0", "amqp_pika.py"),
     "amqp-pika-1.3.2": in_venv("pika-1.3.2", "amqp_pika.py"),
+    "amqp-queues-seen": in_venv("pika-1.3.2", "queues.py"),
     "amqp-topics": in_venv("pika-kafka-python", "amqp_topics.py"),
     "amqp-celery-5.4.0": in_venv("celery", "amqp_celery.py"),
     "amqp-java-5.22.0": rabbitmq_java("5.22.0"),

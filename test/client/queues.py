@@ -1,0 +1,155 @@
+"""What people and tools see of queues: `colobus queue`, `exchange` and `binding`, RabbitMQ's management API with its
+columns, order and pages, metrics, and the page. The queues are pika's."""
+
+import contextlib
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pika
+from harness.broker import http_get
+from harness.scenario import Skip, equal, eventually, main, scenario, true
+
+PERSISTENT = pika.BasicProperties(delivery_mode=2)
+
+
+@contextlib.contextmanager
+def channel(ctx):
+    if ctx.pid is None or not ctx.http:
+        raise Skip("needs a broker of ours")
+    host, port = ctx.bootstrap.rsplit(":", 1)
+    connection = pika.BlockingConnection(pika.ConnectionParameters(host=host, port=int(port)))
+    try:
+        yield connection.channel()
+    finally:
+        if connection.is_open:
+            connection.close()
+
+
+def colobus(ctx, *args, code=0):
+    """Standard output, or the error if the exit code is not 0."""
+    done = subprocess.run([os.readlink(f"/proc/{ctx.pid}/exe"), *args, "--broker", ctx.http], capture_output=True,
+                          text=True, timeout=30, check=False)
+    equal((done.returncode, done.stderr if not code else ""), (code, ""), " ".join(args))
+    return done.stderr if code else done.stdout
+
+
+def rows(text):
+    return [line.split() for line in text.splitlines()]
+
+
+def ask(ctx, path, method="GET"):
+    """(status, JSON or None)"""
+    request = urllib.request.Request(f"http://{ctx.http}/api{path}", method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read()
+    return status, json.loads(text) if text else None
+
+
+def metric(ctx, name):
+    return next((int(row.rsplit(" ", 1)[1]) for row in http_get(ctx.http, "/metrics")[1].splitlines()
+                 if row.startswith(name + " ")), None)
+
+
+@contextlib.contextmanager
+def filled(ctx, ch, count, **arguments):
+    """A queue with messages; arguments as x_message_ttl=1000."""
+    queue = ctx.name("q")
+    ch.confirm_delivery()
+    ch.queue_declare(queue, durable=True, arguments={key.replace("_", "-"): value for key, value in arguments.items()})
+    for i in range(count):
+        ch.basic_publish("", queue, b"%d" % i, PERSISTENT)
+    try:
+        yield queue
+    finally:
+        ch.queue_delete(queue)
+
+
+def figures(ctx, queue):
+    told = ask(ctx, f"/queues/%2F/{queue}")[1]
+    return told["messages_ready"], told["messages_unacknowledged"], told["consumers"]
+
+
+@scenario("queues are listed, described, purged and deleted on the command line")
+def commands(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 10, x_message_ttl=3600000, x_max_priority=3) as queue:
+        equal([row for row in rows(colobus(ctx, "queue", "list")) if queue in row],
+              [["/", queue, "classic", "D,TTL,Pri", "10", "0", "0", "10"]], "row of the list")
+        ch.basic_get(queue)
+        eventually(lambda: figures(ctx, queue) == (9, 1, 0), 5, "one is unacknowledged")
+        text = colobus(ctx, "queue", "describe", queue)
+        for line in (f"{queue}  classic, durable  in /", "ready 9  unacknowledged 1  consumers 0  bytes 9",
+                     "x-message-ttl = 3600000", "x-max-priority = 3"):
+            true(line in text, f"not told: {line}\nin: {text}")
+        true(["came", "in", "10"] in rows(text) and ["polled", "1"] in rows(text), f"counts are not told: {text}")
+        equal(json.loads(colobus(ctx, "queue", "describe", queue, "--json"))["messages"], 10, "messages in JSON")
+        true(f"queue '{queue}' in vhost '/' not empty" in colobus(ctx, "queue", "delete", queue, "--if-empty", code=1),
+             "a queue with messages is deleted")
+        equal(colobus(ctx, "queue", "purge", queue), f"purged {queue}\n", "purge")
+        equal(figures(ctx, queue), (0, 1, 0), "what is left is unacknowledged")
+        equal(colobus(ctx, "queue", "delete", queue), f"deleted {queue}\n", "delete")
+        true("Not Found" in colobus(ctx, "queue", "describe", queue, code=1), "no reason is given")
+
+
+@scenario("exchanges and bindings are listed on the command line")
+def bindings(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 0) as queue:
+        exchange = ctx.name("x")
+        ch.exchange_declare(exchange, "headers", internal=True)
+        ch.queue_bind(queue, exchange, "k", arguments={"x-match": "any", "a": 1})
+        true(["/", exchange, "headers", "I"] in rows(colobus(ctx, "exchange", "list")), "the exchange is not listed")
+        found = [row for row in rows(colobus(ctx, "binding", "list", "--vhost", "/")) if row[1] == exchange]
+        equal(found, [["/", exchange, "queue", queue, "k", '{"a":1,"x-match":"any"}']], "bindings")
+        ch.exchange_delete(exchange)
+        true(exchange not in colobus(ctx, "binding", "list"), "it is still listed")
+
+
+@scenario("lists have columns, an order and pages")
+def lists(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 3) as a, filled(ctx, ch, 5) as b, filled(ctx, ch, 1) as c:
+        mine = {a: 3, b: 5, c: 1}
+        status, told = ask(ctx, "/queues/%2F?columns=name,messages,message_stats.publish,nonsense")
+        equal(status, 200, "status")
+        for queue, count in mine.items():
+            true({"name": queue, "messages": count, "message_stats": {"publish": count}} in told, f"{queue} is not in {told}")
+        for more, wanted in (("", [c, a, b]), ("&sort_reverse=true", [b, a, c])):
+            told = ask(ctx, f"/queues?columns=name&sort=messages{more}")[1]
+            equal([one["name"] for one in told if one["name"] in mine], wanted, "order")
+        status, told = ask(ctx, f"/queues?page=1&page_size=1&name={a.upper()}&columns=name")
+        equal((status, told["items"], told["filtered_count"], told["item_count"], told["page_count"]),
+              (200, [{"name": a}], 1, 1, 1), "a page by name")
+        pattern = urllib.parse.quote(f"^({a}|{c})$")
+        told = ask(ctx, f"/queues?page=2&page_size=1&use_regex=true&name={pattern}&sort=messages")[1]
+        equal(([one["name"] for one in told["items"]], told["page"], told["page_count"]), ([a], 2, 2), "the second page")
+        status, told = ask(ctx, "/queues?page=100000")
+        equal((status, told["error"]), (400, "page_out_of_range"), "too far")
+        equal(ask(ctx, "/queues?page=x")[0], 400, "no number")
+        equal(ask(ctx, "/queues?page=1&use_regex=true&name=(")[0], 400, "no pattern")
+
+
+@scenario("figures of all queues are in the metrics, without a series for each queue")
+def metrics(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 4) as queue:
+        ready, unacked = "colobus_queue_messages_ready", "colobus_queue_messages_unacked"
+        before = metric(ctx, ready), metric(ctx, unacked), metric(ctx, "colobus_queue_acknowledged_total")
+        one = ch.basic_get(queue)[0]
+        two = ch.basic_get(queue)[0]
+        eventually(lambda: (metric(ctx, ready), metric(ctx, unacked)) == (before[0] - 2, before[1] + 2), 5, "two are out")
+        ch.basic_ack(one.delivery_tag)
+        ch.basic_nack(two.delivery_tag)
+        eventually(lambda: (metric(ctx, ready), metric(ctx, unacked)) == (before[0] - 1, before[1]), 5, "one is back")
+        equal(metric(ctx, "colobus_queue_acknowledged_total"), before[2] + 1, "acknowledged")
+        true(queue not in http_get(ctx.http, "/metrics")[1], "a series of its own")
+        unroutable = metric(ctx, "colobus_amqp_unroutable_total")
+        ch.basic_publish("amq.fanout", "", b"nobody")
+        equal(metric(ctx, "colobus_amqp_unroutable_total"), unroutable + 1, "unroutable")
+
+
+if __name__ == "__main__":
+    main(os.environ.get("CLIENT", "queues"))
