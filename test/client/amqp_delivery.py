@@ -278,19 +278,6 @@ def prefetch_both(ctx):
         ch.silent(0.1)
 
 
-@scenario("consumers take turns")
-def round_robin(ctx):
-    with confirming(ctx) as ch:
-        queue = ch.declare(exclusive=True).queue
-        for tag in "abc":
-            ch.consume(queue, tag, no_ack=True)
-        for i in range(30):
-            ch.publish("", queue, b"%d" % i)
-        got = [ch.wait_for("basic.deliver").consumer_tag for _ in range(30)]
-        equal(collections.Counter(got), {"a": 10, "b": 10, "c": 10}, "shares")
-        true(all(len(set(got[at:at + 3])) == 3 for at in range(0, 30, 3)), f"turns {got}")
-
-
 @scenario("no_ack and get are not held back by the prefetch")
 def prefetch_not(ctx):
     with confirming(ctx) as ch:

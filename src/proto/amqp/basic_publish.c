@@ -284,15 +284,29 @@ static void publish_now(struct amqp_channel *ch, const struct message *m, const 
     amqp_publish_routed(ch, m, to, mandatory, chunk, tag);
 }
 
+/* True: it has further keys under this name. They must be an array; else the channel ends. */
+static bool has_keys(struct amqp_channel *ch, const struct amqp_props *p, const char *name, bool *ret_bad)
+{
+    struct field f;
+    if (*ret_bad || !(p->flags & AMQP_HEADERS) || !fields_get_str(p->headers, name, &f))
+        return false;
+    if (f.tag == 'A')
+        return true;
+    *ret_bad = true;
+    amqp_channel_exception(ch, AMQP_PRECONDITION_FAILED, AMQP_BASIC_PUBLISH,
+                           "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name,
+                           field_type_name(f.tag));
+    return false;
+}
+
 static void route_and_publish(struct amqp_channel *ch, struct exchange *x, const struct amqp_content *c,
                               struct message *m, bool mandatory)
 {
     struct amqp_routed to;
-    struct field f;
-    bool more_keys = (c->props.flags & AMQP_HEADERS) && (fields_get_str(c->props.headers, "CC", &f) ||
-                                                         fields_get_str(c->props.headers, "BCC", &f));
+    bool bad = false, cc = has_keys(ch, &c->props, "CC", &bad),
+         more_keys = has_keys(ch, &c->props, "BCC", &bad) || cc;
     struct chunk *chunk = c->chunk, *own = NULL;
-    if (!check_topic(ch, x, m, more_keys) || !check_user_id(ch, &c->props))
+    if (bad || !check_topic(ch, x, m, more_keys) || !check_user_id(ch, &c->props))
         return;
     if ((c->props.flags & AMQP_REPLY_TO) && amqp_is_reply_to(c->props.reply_to))
         chunk = own = amqp_reply_rewrite(ch, &c->props, m);
