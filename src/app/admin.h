@@ -61,6 +61,31 @@ struct admin_group {
     const struct group_member_info *members;
 };
 
+/* Of queues and exchanges, for the page. */
+enum { ADMIN_PAGE_ROWS = 1000, ADMIN_PAGE_BINDINGS = 20 };
+
+struct admin_queue {
+    struct span name, vhost, policy; /* policy null: none */
+    const char *type;
+    unsigned features; /* bits of enum queue_feature */
+    uint64_t ready, unacked, consumers;
+    uint64_t in, out; /* messages since it or the broker began to live */
+};
+
+struct admin_binding {
+    struct span key, dest;
+    const char *kind; /* "queue", "exchange", "topic" */
+    bool has_args;
+};
+
+struct admin_exchange {
+    struct span name, vhost, alternate; /* alternate null: none */
+    const char *type;
+    bool durable, auto_delete, internal;
+    const struct admin_binding *bindings; /* the first ADMIN_PAGE_BINDINGS */
+    size_t binding_count, binding_total;
+};
+
 enum admin_op {
     ADMIN_TOPIC_LIST,     /* all that the actor may see, sorted by name, with their partitions */
     ADMIN_TOPIC_DESCRIBE, /* `name`, with its configs */
@@ -72,6 +97,7 @@ enum admin_op {
     ADMIN_GROUP_DESCRIBE, /* `name`, with its members */
     ADMIN_GROUP_RESET,    /* `name`, as `reset` says; answers as describe does */
     ADMIN_GROUP_DELETE,   /* `name` */
+    ADMIN_PAGE,           /* as ADMIN_GROUP_LIST, with queues and exchanges */
 };
 
 /* One question. It is the backend's from submit() until it calls done(), exactly once, on `shard`'s thread,
@@ -100,6 +126,11 @@ struct admin_call {
     size_t topic_count;
     const struct admin_group *groups;
     size_t group_count;
+    const struct admin_queue *queues; /* of ADMIN_PAGE only, by virtual host and name, as the exchanges */
+    size_t queue_count, queue_total;  /* the first ADMIN_PAGE_ROWS of so many */
+    const struct admin_exchange *exchanges;
+    size_t exchange_count, exchange_total;
+    const char *alarm; /* "low on memory": publishers to queues are held back; NULL: none */
 
     void (*done)(struct admin_call *call);
     struct http_ticket ticket; /* from here on the management port's own */

@@ -285,6 +285,9 @@ static void submit(void *broker, struct admin_call *call)
     case ADMIN_GROUP_DELETE:
         admin_delete_group(call);
         return;
+    case ADMIN_PAGE:
+        admin_gather_page(call);
+        return;
     }
     admin_fail(call, ERR_UNSUPPORTED);
 }

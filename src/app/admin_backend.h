@@ -19,6 +19,8 @@ void admin_list_groups(struct admin_call *call);
 void admin_describe_group(struct admin_call *call);
 void admin_reset_group(struct admin_call *call);
 void admin_delete_group(struct admin_call *call);
+/* admin_backend_queues.c */
+void admin_gather_page(struct admin_call *call);
 
 void admin_backend_init(struct admin_backend *ret, struct broker *b);
 

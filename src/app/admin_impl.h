@@ -31,6 +31,13 @@ const char *admin_status_name(enum admin_status s);
 enum { ADMIN_ID_BYTES = 23 };
 void admin_id_format(const uint8_t id[16], char ret_text[ADMIN_ID_BYTES]);
 
+/* For the sources of the page. As the rest of a path: names are any text. */
+void admin_put_path(struct text *out, struct span s);
+/* The beginning of a name, cut between two characters of UTF-8, and escaped. */
+void admin_put_name(struct text *out, struct span s);
+void admin_put_queues(struct text *out, const struct admin_call *call);
+void admin_put_exchanges(struct text *out, const struct admin_call *call);
+
 http_handler admin_topics_list, admin_topics_create, admin_topic_describe, admin_topic_delete,
     admin_topic_config;
 http_handler admin_groups_list, admin_group_describe, admin_group_reset, admin_group_delete;

@@ -21,7 +21,12 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%}th{font-weight:600;color:var(--soft)}"
     "th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:left}"
     ".n{text-align:right;font-variant-numeric:tabular-nums}a{color:inherit}nav a{margin-right:1rem}"
-    "code{font:.9em ui-monospace,monospace}";
+    "code{font:.9em ui-monospace,monospace}td{vertical-align:top;overflow-wrap:anywhere}"
+    ".mark{font-size:.75rem;border:1px solid var(--line);border-radius:.25rem;padding:0 "
+    ".3rem;margin-right:.25rem;"
+    "text-decoration:none;cursor:help;white-space:nowrap;color:var(--soft)}.key{color:var(--soft)}"
+    ".alarm{border:1px solid;border-radius:.4rem;padding:.4rem .8rem;margin-top:1rem}"
+    "@media(max-width:45rem){body{margin:1.25rem auto}th,td{padding:.3rem .35rem}}";
 
 enum {
     PAGE_TOPICS = 1000,
@@ -42,8 +47,9 @@ static void put_uptime(struct text *out, uint64_t ms)
         text_printf(out, "%llu min %llu s", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
 }
 
-static void put_head(struct text *out, const struct admin *a, const struct shard *s)
+static void put_head(struct text *out, const struct admin_call *call, const struct shard *s)
 {
+    const struct admin *a = call->admin;
     struct admin_health h = {0};
     a->backend.health(a->backend.broker, &h);
     const char *status = admin_status_name(h.status);
@@ -64,6 +70,10 @@ static void put_head(struct text *out, const struct admin *a, const struct shard
         text_put_html(out, span_str(h.reason));
         text_put(out, "</p>");
     }
+    if (call->alarm)
+        text_printf(
+            out, "<p class=\"alarm degraded\">Publishers to queues are held back: %s. Consumers go on.</p>",
+            call->alarm);
 }
 
 static void put_listeners(struct text *out, const char *protocol, const struct config_listeners *list)
@@ -112,8 +122,7 @@ static void put_topics(struct text *out, const struct admin_call *call)
                     PAGE_TOPICS);
 }
 
-/* As the rest of a path: group names are any text. */
-static void put_escaped_path(struct text *out, struct span s)
+void admin_put_path(struct text *out, struct span s)
 {
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.ptr[i];
@@ -123,8 +132,7 @@ static void put_escaped_path(struct text *out, struct span s)
     }
 }
 
-/* Its beginning, cut between two characters of UTF-8. */
-static void put_short(struct text *out, struct span s)
+void admin_put_name(struct text *out, struct span s)
 {
     size_t n = s.len;
     if (n > NAME_BYTES)
@@ -149,9 +157,9 @@ static void put_group_state(struct text *out, const char *state)
 static void put_group(struct text *out, const struct admin_group *g)
 {
     text_put(out, "<tr><td><a href=\"/api/groups/");
-    put_escaped_path(out, g->name);
+    admin_put_path(out, g->name);
     text_put(out, "\">");
-    put_short(out, g->name);
+    admin_put_name(out, g->name);
     text_put(out, "</a></td><td>");
     put_group_state(out, g->state);
     text_printf(out, "</td><td class=\"n\">%u</td><td class=\"n\">%zu</td><td class=\"n\">%llu</td></tr>",
@@ -181,16 +189,22 @@ static void answer_page(struct conn *c, struct admin_call *call)
 {
     struct text page = {0};
     const struct config *cfg = call->admin->config;
-    put_head(&page, call->admin, c->shard);
+    put_head(&page, call, c->shard);
     text_put(&page, "<h2>Listeners</h2><table><tr><th>Protocol</th><th>Name</th><th>Address</th></tr>");
     put_listeners(&page, "Kafka", &cfg->kafka_listen);
+    put_listeners(&page, "AMQP", &cfg->amqp_listen);
     put_listeners(&page, "HTTP", &cfg->http_listen);
     text_put(&page, "</table>");
+    admin_put_queues(&page, call);
+    admin_put_exchanges(&page, call);
     put_topics(&page, call);
     put_groups(&page, call);
-    text_put(&page, "<h2>More</h2><nav><a href=\"/healthz\">/healthz</a><a href=\"/metrics\">/metrics</a>"
-                    "<a href=\"/api/topics\">/api/topics</a><a href=\"/api/groups\">/api/groups</a></nav>"
-                    "</body></html>\n");
+    text_put(&page,
+             "<h2>More</h2><nav><a href=\"/healthz\">/healthz</a><a href=\"/metrics\">/metrics</a>"
+             "<a href=\"/api/topics\">/api/topics</a><a href=\"/api/groups\">/api/groups</a>"
+             "<a href=\"/api/overview\">/api/overview</a><a href=\"/api/queues\">/api/queues</a>"
+             "<a href=\"/api/exchanges\">/api/exchanges</a><a href=\"/api/bindings\">/api/bindings</a></nav>"
+             "</body></html>\n");
     struct http_header policy = {span_str("Content-Security-Policy"),
                                  span_str("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
                                           "form-action 'none'; frame-ancestors 'none'")};
@@ -205,5 +219,5 @@ static void answer_page(struct conn *c, struct admin_call *call)
 
 void admin_page(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
-    admin_submit(admin_call_new(c, ticket, ADMIN_GROUP_LIST, answer_page));
+    admin_submit(admin_call_new(c, ticket, ADMIN_PAGE, answer_page));
 }

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "app/admin.h"
+#include "app/queue_features.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "proto/http/fake_conn.h"
@@ -59,6 +60,35 @@ static const struct admin_group billing = {
     .members = members,
 };
 
+static const struct admin_queue queues[] = {
+    {.name = TEXT("mail <1>"),
+     .vhost = TEXT("/"),
+     .type = "classic",
+     .ready = 7,
+     .unacked = 2,
+     .in = 12,
+     .out = 5,
+     .features = 1u << QUEUE_FEATURE_DURABLE | 1u << QUEUE_FEATURE_TTL,
+     .policy = TEXT("p&q")},
+    {.name = TEXT("jobs"), .vhost = TEXT("shop"), .type = "quorum", .consumers = 3},
+};
+static const struct admin_binding bindings[] = {
+    {TEXT("a.<b>"), TEXT("jobs"), "queue", false},
+    {TEXT(""), TEXT("next"), "exchange", true},
+};
+static const struct admin_exchange exchanges[] = {
+    {.name = TEXT("x/y"),
+     .vhost = TEXT("shop"),
+     .alternate = TEXT("other"),
+     .type = "topic",
+     .durable = true,
+     .bindings = bindings,
+     .binding_count = 2,
+     .binding_total = 30},
+    {.name = TEXT("lonely"), .vhost = TEXT("/"), .type = "fanout", .internal = true},
+};
+static const char *alarm_now;
+
 static void get_health(void *broker, struct admin_health *ret_health)
 {
     *ret_health = health;
@@ -78,6 +108,11 @@ static void submit(void *broker, struct admin_call *call)
     call->group_count = call->op >= ADMIN_GROUP_LIST && call->op != ADMIN_GROUP_DELETE;
     call->topics = &orders;
     call->topic_count = call->op == ADMIN_TOPIC_DELETE ? 0 : 1;
+    call->queues = queues;
+    call->queue_count = call->queue_total = sizeof(queues) / sizeof(queues[0]);
+    call->exchanges = exchanges;
+    call->exchange_count = call->exchange_total = sizeof(exchanges) / sizeof(exchanges[0]);
+    call->alarm = alarm_now;
     if (hold)
         waiting = call;
     else
@@ -374,6 +409,42 @@ static void the_page_shows_groups(void **state)
     expect_in(ask("GET", "/", ""), "<span class=\"degraded\">rebalancing</span>");
 }
 
+static void the_page_shows_queues(void **state)
+{
+    const char *out = ask("GET", "/", "");
+    expect_in(out, "<h2>Queues (2)</h2><p class=\"soft\">7 messages ready, 2 unacknowledged</p>");
+    expect_in(
+        out,
+        "<td>/</td><td><a href=\"/api/queues/%2F/mail%20%3C1%3E\">mail &lt;1&gt;</a></td><td>classic</td>");
+    expect_in(out, "title=\"durable\">D</abbr><abbr class=\"mark\" title=\"messages expire\">TTL</abbr>"
+                   "<abbr class=\"mark\" title=\"policy\">p&amp;q</abbr></td>");
+    expect_in(out,
+              "<td class=\"n\">7</td><td class=\"n\">2</td><td class=\"n\"><span class=\"degraded\">0</span>"
+              "</td><td class=\"n\">12</td><td class=\"n\">5</td>");
+    expect_in(out, ">jobs</a></td><td>quorum</td><td></td><td class=\"n\">0</td><td class=\"n\">0</td>"
+                   "<td class=\"n\">3</td>");
+}
+
+static void the_page_shows_exchanges_with_their_bindings(void **state)
+{
+    const char *out = ask("GET", "/", "");
+    expect_in(out, "<h2>Exchanges (2)</h2>");
+    expect_in(out, "<td>shop</td><td><a href=\"/api/exchanges/shop/x%2Fy\">x/y</a></td><td>topic</td>");
+    expect_in(out, "title=\"has an alternate exchange\">AE</abbr>");
+    expect_in(out, "<div><code class=\"key\">a.&lt;b&gt;</code> &rarr; jobs</div><div>&rarr; exchange next "
+                   "<span class=\"soft\">with arguments</span></div><div class=\"soft\">and 28 more</div>");
+    expect_in(out, ">I</abbr></td><td><span class=\"soft\">none</span></td>");
+}
+
+static void the_page_tells_of_alarms(void **state)
+{
+    assert_null(strstr(ask("GET", "/", ""), "held back"));
+    alarm_now = "low on memory";
+    const char *out = ask("GET", "/", "");
+    alarm_now = NULL;
+    expect_in(out, "<p class=\"alarm degraded\">Publishers to queues are held back: low on memory.");
+}
+
 static void the_page_cuts_long_names_between_characters(void **state)
 {
     char name[301] = "";
@@ -406,6 +477,9 @@ int main(void)
         T(metrics_show_the_process_the_table_and_the_logs),
         T(the_page_escapes_what_it_shows),
         T(the_page_shows_groups),
+        T(the_page_shows_queues),
+        T(the_page_shows_exchanges_with_their_bindings),
+        T(the_page_tells_of_alarms),
         T(the_page_cuts_long_names_between_characters),
         T(groups_are_listed_with_their_lag),
         T(a_group_is_described_with_members_and_offsets),

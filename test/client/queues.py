@@ -151,5 +151,19 @@ def metrics(ctx):
         equal(metric(ctx, "colobus_amqp_unroutable_total"), unroutable + 1, "unroutable")
 
 
+@scenario("queues and exchanges are on the page, escaped")
+def page(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 2, x_single_active_consumer=True) as queue:
+        exchange = ctx.name("<x>&")
+        ch.exchange_declare(exchange, "topic", auto_delete=True)
+        ch.queue_bind(queue, exchange, "<b>.#")
+        text = http_get(ctx.http, "/")[1]
+        true(f'<a href="/api/queues/%2F/{queue}">{queue}</a></td><td>classic</td><td><abbr class="mark" title="durable">D</abbr>'
+             '<abbr class="mark" title="single active consumer">SAC</abbr></td><td class="n">2</td>' in text, "the queue")
+        true(f"<code class=\"key\">&lt;b&gt;.#</code> &rarr; {queue}" in text, "the binding")
+        true("<b>" not in text and exchange not in text, "a name is markup")
+        ch.exchange_delete(exchange)
+
+
 if __name__ == "__main__":
     main(os.environ.get("CLIENT", "queues"))
