@@ -89,7 +89,7 @@ static void look_at(struct walk *w, struct entry *e)
     if (e->level != w->level || e->offset == ENTRY_NO_OFFSET || e->batched ||
         e->offset >= w->level->compact_below)
         return;
-    if (e->twin || e->state == ENTRY_MOVING) {
+    if (e->twin || e->state == ENTRY_MOVING || e->offset >= log_durable(w->level->log)) {
         w->wait = true;
         return;
     }

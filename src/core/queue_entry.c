@@ -75,17 +75,48 @@ void entry_unload(struct entry *e)
         forget_record(e);
 }
 
+static uint64_t end_pos(const struct list *l)
+{
+    const struct entry *e = list_entry(l, struct entry, link);
+    return e->pos + (e->gap ? gap_end(e) - e->offset : 1);
+}
+
+/* A gap that was there at the start has room for messages with a place of their own, which it does not count:
+ * it is divided there. Returns what comes after that position. */
+static struct list *divide_gap(struct queue_level *l, struct entry *gap, uint64_t pos)
+{
+    uint64_t at = gap->offset + (pos - gap->pos);
+    if (at + 1 < gap_end(gap)) {
+        struct entry *rest = entry_new(l);
+        rest->gap = true;
+        rest->offset = at + 1;
+        rest->pos = pos + 1;
+        rest->expires_ms = gap->expires_ms;
+        list_insert_before(gap->link.next, &rest->link);
+    }
+    struct list *after = gap->link.next;
+    gap->expires_ms = (int64_t)at;
+    if (gap->offset == at) {
+        list_del(&gap->link);
+        entry_free(gap);
+    }
+    return after;
+}
+
 /* Nearly always the place is at the end (a new message) or at the front (one that comes back). */
 static void insert_sorted(struct queue_level *l, struct entry *e)
 {
-    struct list *after = l->ready.prev;
-    if (after == &l->ready || list_entry(after, struct entry, link)->pos < e->pos) {
+    if (list_empty(&l->ready) || end_pos(l->ready.prev) <= e->pos) {
         list_add_tail(&l->ready, &e->link);
         return;
     }
-    struct list *before = l->hint && l->hint->pos < e->pos ? l->hint->link.next : l->ready.next;
-    while (list_entry(before, struct entry, link)->pos < e->pos)
+    struct list *before =
+        l->hint && !l->hint->gap && l->hint->pos < e->pos ? l->hint->link.next : l->ready.next;
+    while (end_pos(before) <= e->pos)
         before = before->next;
+    struct entry *b = list_entry(before, struct entry, link);
+    if (b->gap && b->pos <= e->pos)
+        before = divide_gap(l, b, e->pos);
     list_insert_before(before, &e->link);
 }
 
@@ -140,6 +171,16 @@ bool entry_visible(const struct entry *e)
     if (e->batched)
         return false;
     return e->offset == ENTRY_NO_OFFSET || e->offset < log_durable(e->level->log);
+}
+
+uint64_t gap_messages(const struct queue_level *l, const struct entry *gap)
+{
+    uint64_t from = gap->offset, to = gap_end(gap), n = to - from - acked_count(&l->acked, from, to);
+    const struct entry_note *note;
+    for (size_t i = 0; (note = map_next(&l->notes, &i));)
+        n -= note_has_place(note) && note->offset >= from && note->offset < to &&
+             !acked_has(&l->acked, note->offset);
+    return n;
 }
 
 /* ---- acknowledgement -------------------------------------------------------------------------------------

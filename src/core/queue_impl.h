@@ -56,7 +56,8 @@ struct entry {
     struct entry *twin;       /* of a copy and its original, until the copy has its offset */
     uint64_t order;           /* the offset it had first, + 1, if it was copied forward; 0: it was not */
     uint8_t state;
-    bool gap, batched, redelivered, fresh;
+    bool gap, batched, redelivered;
+    bool fresh; /* its TTL is 0, and it has not had its chance yet */
     uint8_t reason; /* ENTRY_MOVING: enum death_reason */
 };
 
@@ -263,6 +264,8 @@ static inline bool note_has_place(const struct entry_note *n)
     return n && (n->due_ms || n->move || n->order);
 }
 struct entry_note *level_note(struct queue_level *l, uint64_t offset, bool make);
+/* How many messages the gap counts: those that are not acknowledged and have no place of their own. */
+uint64_t gap_messages(const struct queue_level *l, const struct entry *gap);
 
 /* queue_publish.c */
 /* Room for a record at the end of the level's batch, or of a new one; NULL: no memory. */

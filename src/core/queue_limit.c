@@ -41,7 +41,7 @@ static bool drop_from_gap(struct queue_level *l, struct entry *gap)
         return false;
     uint64_t o = gap->offset++;
     gap->pos++;
-    if (!acked_has(&l->acked, o)) {
+    if (!acked_has(&l->acked, o) && !note_has_place(level_note(l, o, false))) {
         level_ack(l, o, o);
         queue_ready_add(q, -1);
         metrics_add_at(queue_metrics(q), METRIC_QUEUE_DROPPED, DEATH_MAXLEN, 1);

@@ -157,8 +157,7 @@ static void skip_damage(struct level_read *lr, int err)
     say_error("queue", "messages cannot be read and are passed over", "queue=%.*s offset=%llu error=%s",
               SPAN_ARG(q->info->dest.name), (unsigned long long)e->offset, err_name(err));
     if (e->gap) {
-        uint64_t n = gap_end(e) - e->offset;
-        n -= acked_count(&e->level->acked, e->offset, gap_end(e));
+        uint64_t n = gap_messages(e->level, e);
         queue_ready_add(q, -(int64_t)(n < q->ready ? n : q->ready));
         shrink(e, gap_end(e));
         return;
@@ -174,9 +173,11 @@ static void take(struct level_read *lr, int err)
     struct parse p = {.target = lr->target};
     if (!lr->target)
         return;
+    if (p.target->gap && lr->r.offset < lr->level->acked.low && err == ERR_OFFSET_RANGE)
+        return; /* the log begins later now: once more */
     if (!err)
         err = parse_all(&p, &lr->r.data);
-    if (!err && (p.target->gap ? p.next <= p.target->offset : !p.done))
+    if (!err && (p.target->gap ? p.next <= lr->r.offset : !p.done))
         err = ERR_CORRUPT; /* what is durable must be there */
     if (err)
         skip_damage(lr, err);
@@ -206,6 +207,10 @@ bool level_load(struct queue_level *l, struct entry *e)
         return true;
     if (l->read)
         return false;
+    if (e->gap && e->offset < l->acked.low) { /* the log may begin later than the gap does */
+        shrink(e, l->acked.low);
+        return true;
+    }
     struct level_read *lr = mem_zalloc(sizeof(*lr));
     lr->level = l;
     lr->target = e;

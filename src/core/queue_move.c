@@ -355,8 +355,8 @@ void queue_begin_moves(struct queue *q)
     while (!list_empty(&q->moves)) {
         struct entry *e = list_entry(list_first(&q->moves), struct entry, link);
         struct message before;
-        if (e->batched)
-            return; /* when it has its offset */
+        if (!entry_visible(e))
+            return; /* when it is durable (again, if it was copied forward) */
         if (!e->record && !level_load(e->level, e))
             return;
         if (list_first(&q->moves) != &e->link)

@@ -423,9 +423,12 @@ int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w
     if (err)
         return err;
     struct queue_level *l = queue_level_of(q, m->priority, m->flags & MESSAGE_PERSISTENT);
-    set_expiry(q, &copy, qs->shard->now_ms);
-    if (!q->forward)
+    if (q->forward) { /* it expires where it goes */
+        copy.expires_ms = 0;
+    } else {
+        set_expiry(q, &copy, qs->shard->now_ms);
         copy.due_ms = 0;
+    }
     struct entry *e = entry_new(l);
     int joined = store(l, e, &copy, w);
     if (joined < 0) {

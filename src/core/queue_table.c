@@ -193,6 +193,8 @@ void queue_deleted(struct shard *s, struct queue_info *info)
     queue_retry_gets(q); /* they find their consumer gone */
     free_delayed(q);
     free_list(&q->moves);
+    list_each (it, &q->moving_list) /* they end by themselves, perhaps after the store does */
+        entry_unload(list_entry(it, struct entry, link));
     for (unsigned n = 0; n < q->level_count; n++)
         if (queue_level_at(q, n))
             level_close(queue_level_at(q, n));
@@ -403,12 +405,7 @@ void op_queue_stat_submit(struct op_queue_stat *o)
 static void purge_gap(struct queue_level *l, struct entry *gap)
 {
     struct queue *q = l->queue;
-    uint64_t n = gap_end(gap) - gap->offset;
-    n -= acked_count(&l->acked, gap->offset, gap_end(gap));
-    for (uint64_t o = gap->offset; l->notes.count && o < gap_end(gap); o++) {
-        const struct entry_note *note = level_note(l, o, false);
-        n -= note_has_place(note) && !acked_has(&l->acked, o);
-    }
+    uint64_t n = gap_messages(l, gap);
     /* What has a place of its own stays: acknowledge around it. */
     uint64_t from = gap->offset;
     for (uint64_t o = gap->offset; o <= gap_end(gap); o++) {
@@ -515,6 +512,8 @@ static void unload_all(struct queue *q)
         entry_unload(list_entry(it, struct entry, link));
     list_each (it, &q->moving_list)
         entry_unload(list_entry(it, struct entry, link));
+    for (size_t i = 0; i < q->delayed.count; i++) /* to be copied forward */
+        entry_unload(container_of(q->delayed.nodes[i], struct entry_delay, node)->entry);
     list_each (it, &q->consumers) {
         struct consumer *c = list_entry(it, struct consumer, link);
         struct entry *e;

@@ -397,8 +397,8 @@ static void what_is_delayed_goes_on_in_time(void **state)
     kit_declare_delayed("later");
     kit_bind("later", "q", "k");
     kit_bind("later", "r", "k");
-    assert_int_equal(kit_publish_delayed("later", "k", "slow", 3000), 0);
-    assert_int_equal(kit_publish_delayed("later", "k", "fast", 1000), 0);
+    assert_int_equal(kit_publish_delayed("later", "k", "slow", 3000, -1), 0);
+    assert_int_equal(kit_publish_delayed("later", "k", "fast", 1000, -1), 0);
     kit_run_ms(500);
     assert_int_equal(kit_ready("q"), 0);
     kit_run_ms(1000);

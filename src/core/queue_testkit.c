@@ -261,7 +261,8 @@ void kit_declare_delayed(const char *exchange)
     arena_fini(&a);
 }
 
-int kit_publish_delayed(const char *exchange, const char *key, const char *body, int64_t delay_ms)
+int kit_publish_delayed(const char *exchange, const char *key, const char *body, int64_t delay_ms,
+                        int64_t ttl_ms)
 {
     struct actor actor = {&auth_operator, &auth_default_vhost};
     struct exchange *x;
@@ -275,7 +276,7 @@ int kit_publish_delayed(const char *exchange, const char *key, const char *body,
     it->msg = (struct message){.exchange = span_str(exchange),
                                .key = span_str(key),
                                .body = span_str(body),
-                               .ttl_ms = -1,
+                               .ttl_ms = ttl_ms,
                                .due_ms = kit_shard()->now_ms + delay_ms,
                                .flags = MESSAGE_PERSISTENT};
     op_publish_add_queue(p, q->id);
@@ -497,7 +498,7 @@ static uint64_t ready_of(struct queue_level *l)
         assert_true(n == 0 || e->pos >= pos);
         assert_int_equal(e->state, ENTRY_READY);
         pos = e->pos + (e->gap ? gap_end(e) - e->offset : 1);
-        n += e->gap ? gap_end(e) - e->offset - acked_count(&l->acked, e->offset, gap_end(e)) : 1;
+        n += e->gap ? gap_messages(l, e) : 1;
         loaded += e->record != NULL;
         assert_true(e->gap || e->record || e->offset != ENTRY_NO_OFFSET);
     }
