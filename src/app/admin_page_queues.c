@@ -92,14 +92,15 @@ void admin_put_queues(struct text *out, const struct admin_call *call)
         several |= !span_eq_str(call->queues[i].vhost, "/");
     put_sums(out, call);
     text_printf(out,
-                "<table><tr>%s<th>Name</th><th>Type</th><th>Features</th><th class=\"n\">Ready</th>"
+                "<div class=\"wide\"><table><tr>%s<th>Name</th><th>Type</th><th>Features</th><th "
+                "class=\"n\">Ready</th>"
                 "<th class=\"n\">Unacked</th><th class=\"n\">Consumers</th><th class=\"n\" title=\"messages "
                 "since the broker started\">In</th>"
                 "<th class=\"n\" title=\"messages since the broker started\">Out</th></tr>",
                 several ? "<th>Virtual host</th>" : "");
     for (size_t i = 0; i < call->queue_count; i++)
         put_queue(out, &call->queues[i], several);
-    text_put(out, "</table>");
+    text_put(out, "</table></div>");
     put_rest(out, call->queue_count, call->queue_total, "queues");
 }
 
@@ -157,10 +158,12 @@ void admin_put_exchanges(struct text *out, const struct admin_call *call)
         return;
     for (size_t i = 0; i < call->exchange_count; i++)
         several |= !span_eq_str(call->exchanges[i].vhost, "/");
-    text_printf(out, "<table><tr>%s<th>Name</th><th>Type</th><th>Features</th><th>Bindings</th></tr>",
-                several ? "<th>Virtual host</th>" : "");
+    text_printf(
+        out,
+        "<div class=\"wide\"><table><tr>%s<th>Name</th><th>Type</th><th>Features</th><th>Bindings</th></tr>",
+        several ? "<th>Virtual host</th>" : "");
     for (size_t i = 0; i < call->exchange_count; i++)
         put_exchange(out, &call->exchanges[i], several);
-    text_put(out, "</table>");
+    text_put(out, "</table></div>");
     put_rest(out, call->exchange_count, call->exchange_total, "exchanges");
 }

@@ -1,53 +1,6 @@
 #include "app/mgmt.h"
 
 #include "app/mgmt_impl.h"
-#include "core/broker.h"
-
-/* ---- overview -------------------------------------------------------------------------------------------
- */
-
-/* What all shards' replicas agree on. */
-static json_t *object_totals(struct shard *s, struct arena *a)
-{
-    size_t count, queues = 0, exchanges = 0;
-    struct vspace **all = space_list(s, a, &count);
-    for (size_t i = 0; i < count; i++) {
-        queues += all[i]->queues.count;
-        exchanges += all[i]->exchanges.count;
-    }
-    return json_pack("{s:I, s:I, s:i, s:i, s:i}", "queues", (json_int_t)queues, "exchanges",
-                     (json_int_t)exchanges, "connections", (int)s->broker->open_conns, "channels", 0,
-                     "consumers", 0);
-}
-
-static json_t *exchange_types(void)
-{
-    json_t *all = json_array();
-    for (int t = EXCHANGE_DIRECT; t <= EXCHANGE_RANDOM; t++)
-        json_array_append_new(
-            all, json_pack("{s:s, s:b}", "name", exchange_type_name((enum exchange_type)t), "enabled", 1));
-    return all;
-}
-
-void mgmt_overview(struct conn *c, const struct http_request *req, struct http_ticket ticket)
-{
-    const struct admin *admin = req->server->user;
-    json_t *o = json_object();
-    json_object_set_new(o, "management_version", json_string(MGMT_RABBIT_VERSION));
-    json_object_set_new(o, "rabbitmq_version", json_string(MGMT_RABBIT_VERSION));
-    json_object_set_new(o, "product_name", json_string("Colobus"));
-    json_object_set_new(o, "product_version", json_string(admin->version));
-    json_object_set_new(o, "cluster_name", json_string(c->shard->broker->cluster_id));
-    json_object_set_new(o, "node", json_string(MGMT_NODE));
-    json_object_set_new(o, "erlang_version", json_string(""));
-    json_object_set_new(o, "rates_mode", json_string("none"));
-    json_object_set_new(o, "exchange_types", exchange_types());
-    json_object_set_new(o, "object_totals", object_totals(c->shard, req->arena));
-    json_object_set_new(o, "message_stats", json_object());
-    json_object_set_new(o, "listeners", json_array());
-    json_object_set_new(o, "contexts", json_array());
-    admin_answer_json(c, ticket.seq, 200, o);
-}
 
 /* ---- routes ---------------------------------------------------------------------------------------------
  */
@@ -112,5 +65,26 @@ const struct http_route mgmt_routes[] = {
     {HTTP_DELETE, "/api/bindings/{vhost}/e/{source}/q/{queue}/{key}", mgmt_unbind_queue, 0},
     {HTTP_DELETE, "/api/bindings/{vhost}/e/{source}/e/{exchange}/{key}", mgmt_unbind_exchange, 0},
     {HTTP_DELETE, "/api/queues/{vhost}/{name}/contents", mgmt_queue_purge, 0},
+    {HTTP_GET, "/api/connections", mgmt_connections, 0},
+    {HTTP_GET, "/api/connections/{name}", mgmt_connection, 0},
+    {HTTP_GET, "/api/connections/{name}/channels", mgmt_connection_channels, 0},
+    {HTTP_GET, "/api/vhosts/{vhost}/connections", mgmt_connections_in, 0},
+    {HTTP_GET, "/api/vhosts/{vhost}/channels", mgmt_channels_in, 0},
+    {HTTP_GET, "/api/channels", mgmt_channels, 0},
+    {HTTP_GET, "/api/channels/{name}", mgmt_channel, 0},
+    {HTTP_GET, "/api/consumers", mgmt_consumers, 0},
+    {HTTP_GET, "/api/consumers/{vhost}", mgmt_consumers_in, 0},
+    {HTTP_GET, "/api/nodes", mgmt_nodes, 0},
+    {HTTP_GET, "/api/nodes/{name}", mgmt_node, 0},
+    {HTTP_GET, "/api/aliveness-test/{vhost}", mgmt_aliveness, 0},
+    {HTTP_GET, "/api/healthchecks/node", mgmt_check_health, 0},
+    {HTTP_GET, "/api/healthchecks/node/{name}", mgmt_check_health, 0},
+    {HTTP_GET, "/api/health/checks/alarms", mgmt_check_alarms, 0},
+    {HTTP_GET, "/api/health/checks/local-alarms", mgmt_check_alarms, 0},
+    {HTTP_GET, "/api/health/checks/virtual-hosts", mgmt_check_health, 0},
+    {HTTP_GET, "/api/health/checks/port-listener/{port}", mgmt_check_port, 0},
+    {HTTP_GET, "/api/health/checks/protocol-listener/{protocol}", mgmt_check_protocol, 0},
+    {HTTP_GET, "/api/health/checks/node-is-quorum-critical", mgmt_check_health, 0},
+    {HTTP_GET, "/api/health/checks/node-is-mirror-sync-critical", mgmt_check_health, 0},
 };
 const size_t mgmt_route_count = sizeof(mgmt_routes) / sizeof(mgmt_routes[0]);

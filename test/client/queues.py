@@ -165,5 +165,47 @@ def page(ctx):
         ch.exchange_delete(exchange)
 
 
+@scenario("connections, channels and consumers are told, and are gone with them")
+def clients(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 5) as queue:
+        ch.basic_qos(prefetch_count=3)
+        tag = ch.basic_consume(queue, lambda *_: None)
+        ch.connection.process_data_events(0.2)
+        mine = [one for one in ask(ctx, "/consumers/%2F")[1] if one["consumer_tag"] == tag]
+        equal([(one["queue"], one["ack_required"], one["prefetch_count"]) for one in mine],
+              [({"name": queue, "vhost": "/"}, True, 3)], "the consumer")
+        details = mine[0]["channel_details"]
+        told = ask(ctx, f"/channels/{urllib.parse.quote(details['name'])}")[1]
+        equal((told["number"], told["confirm"], told["messages_unacknowledged"], told["consumer_count"]), (1, True, 3, 1), "channel")
+        name = urllib.parse.quote(details["connection_name"])
+        told = ask(ctx, f"/connections/{name}")[1]
+        equal((told["user"], told["vhost"], told["state"], told["channels"], told["ssl"]), ("guest", "/", "running", 1, False), "connection")
+        equal(told["client_properties"]["version"], pika.__version__, "what the client says it is")
+        true(told["name"] in [one["name"] for one in ask(ctx, "/vhosts/%2F/connections?columns=name")[1]], "not in its virtual host")
+        equal(len(ask(ctx, f"/connections/{name}/channels")[1]), 1, "its channels")
+        ch.cancel()
+    eventually(lambda: ask(ctx, f"/connections/{name}")[0] == 404, 5, "the connection is gone")
+    equal([one for one in ask(ctx, "/consumers")[1] if one["consumer_tag"] == tag], [], "consumers")
+
+
+@scenario("the overview has totals, the node its limits, and health checks their answers")
+def overview(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 2):
+        told = ask(ctx, "/overview")[1]
+        totals = told["queue_totals"]
+        equal(totals["messages"], totals["messages_ready"] + totals["messages_unacknowledged"], "sum")
+        true(totals["messages_ready"] >= 2 and told["object_totals"]["channels"] >= 1, f"totals: {told}")
+        node = ask(ctx, f"/nodes/{told['node']}")[1]
+        equal((node["running"], node["mem_alarm"], node["disk_free_alarm"]), (True, False, False), "node")
+        true(0 < node["mem_used"] < node["mem_limit"], "memory")
+        port = ctx.bootstrap.rsplit(":", 1)[1]
+        for path in ("aliveness-test/%2F", "healthchecks/node", "health/checks/alarms", "health/checks/virtual-hosts",
+                     f"health/checks/port-listener/{port}", "health/checks/protocol-listener/amqp"):
+            equal(ask(ctx, f"/{path}"), (200, {"status": "ok"}), path)
+        equal(ask(ctx, "/health/checks/port-listener/1")[0], 503, "a port without a listener")
+        equal(ask(ctx, "/health/checks/protocol-listener/mqtt")[0], 503, "a protocol without a listener")
+        equal(ask(ctx, "/aliveness-test/none")[0], 404, "no virtual host")
+
+
 if __name__ == "__main__":
     main(os.environ.get("CLIENT", "queues"))

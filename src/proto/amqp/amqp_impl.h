@@ -114,6 +114,8 @@ struct amqp_conn {
     unsigned capabilities;            /* enum amqp_capability */
     struct vspace *space;             /* one reference, from `open` on */
     char *user;                       /* the login name; NULL before */
+    struct span client_properties;    /* owned: what it said of itself, if not too much; null before */
+    int64_t opened_ms;                /* wall clock, when it was accepted as a client of AMQP */
     struct amqp_handshake *handshake; /* until the connection is open */
 
     struct amqp_channel **channels; /* by number, grown when one is opened */

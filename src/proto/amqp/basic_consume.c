@@ -209,7 +209,7 @@ void amqp_basic_consume(struct amqp_channel *ch, const struct amqp_method *m)
     o->exclusive = in->exclusive;
     o->limited = !in->no_ack && ch->state->limiter.limit > 0;
     o->priority = priority;
-    o->prefetch = in->no_ack ? 0 : ch->state->prefetch;
+    k->prefetch = o->prefetch = in->no_ack ? 0 : ch->state->prefetch;
     o->window = AMQP_WINDOW_BYTES;
     op_consume_submit(o);
 }

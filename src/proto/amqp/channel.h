@@ -59,6 +59,7 @@ struct amqp_consumer {
     unsigned shard;
     struct handle handle;       /* the core's, unless STARTING */
     struct amqp_stream *stream; /* stream.c's: it reads a topic, and has no handle; NULL: it doesn't */
+    uint32_t prefetch;          /* its own limit; 0: none */
     uint64_t timeout_ms;        /* a delivery that is not settled after so long ends the channel; 0: never */
     uint32_t unacked;           /* of its deliveries in `unacked` and in transactions */
     struct limited limited;

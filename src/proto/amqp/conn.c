@@ -484,6 +484,7 @@ static void amqp_closed(struct conn *c, void *state)
             free_channel(ac->channels[i]);
     mem_free(ac->channels);
     mem_free(ac->user);
+    mem_free((void *)ac->client_properties.ptr);
     amqp_handshake_free(ac);
     if (ac->space)
         space_unref(ac->space);

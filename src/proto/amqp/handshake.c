@@ -17,6 +17,7 @@ enum {
     NS_PER_S = 1000000000,
     PROTOCOL_HEADER_BYTES = 8,
     REFUSAL_DELAY_S = 1,
+    CLIENT_PROPERTIES_MAX = 2048, /* that are kept, to be shown */
 };
 
 enum mechanism { MECHANISM_PLAIN, MECHANISM_AMQPLAIN, MECHANISM_EXTERNAL, MECHANISMS };
@@ -280,6 +281,11 @@ static void on_start_ok(struct amqp_conn *ac, const struct amqp_connection_start
 {
     unsigned i = 0;
     ac->capabilities = capabilities_of(m->client_properties);
+    if (m->client_properties.len <= CLIENT_PROPERTIES_MAX) {
+        mem_free((void *)ac->client_properties.ptr);
+        ac->client_properties = span_of(mem_strndup(m->client_properties.ptr, m->client_properties.len), m->client_properties.len);
+    }
+    ac->opened_ms = ac->conn->shard->now_ms;
     while (i < MECHANISMS && (!span_eq_str(m->mechanism, mechanism_names[i]) || !is_offered(ac, i)))
         i++;
     if (i == MECHANISMS) {

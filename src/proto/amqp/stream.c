@@ -458,7 +458,7 @@ static struct amqp_stream *stream_new(struct amqp_consumer *k, const struct topi
     st->queue = amqp_span_dup(queue);
     st->log_id = t->partitions[partition].log_id;
     st->max_decoded_bytes = t->policy.max_decoded_bytes;
-    st->prefetch = k->ch->state->prefetch;
+    k->prefetch = st->prefetch = k->ch->state->prefetch;
     list_init(&st->hungry);
     return st;
 }
