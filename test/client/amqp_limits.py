@@ -113,6 +113,19 @@ def max_length(ctx):
         equal(ch.drain(queue), [b"3", b"4", b"5"], "bodies")
 
 
+@scenario("x-max-length-bytes counts bodies; one that is larger than all is not kept, nor any with x-max-length 0")
+def max_bytes(ctx):
+    with confirming(ctx) as ch:
+        queue = ch.declare(exclusive=True, arguments={"x-max-length-bytes": 100}).queue
+        publish_all(ch, queue, b"a" * 60, b"b" * 40, b"c" * 1)
+        equal(ch.drain(queue), [b"b" * 40, b"c"], "bodies")
+        publish_all(ch, queue, b"d" * 101)
+        equal(ch.drain(queue), [], "bodies after one that is larger than all")
+        none = ch.declare(exclusive=True, arguments={"x-max-length": 0}).queue
+        publish_all(ch, none, b"x")
+        equal(ch.drain(none), [], "bodies of a queue of length 0")
+
+
 @scenario("reject-publish: what does not fit is nacked, and accepted again when there is room")
 def reject_publish(ctx):
     with confirming(ctx) as ch:
