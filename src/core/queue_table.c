@@ -349,11 +349,27 @@ static uint64_t memory_of(const struct queue *q)
     return bytes;
 }
 
+/* Of a stream: what can be read. Nobody consumes it, readers come and go. */
+static bool stream_figures(struct shard *s, uint64_t queue_id, struct queue_figures *ret)
+{
+    const struct queue_info *q = queue_info_by_id(s, queue_id);
+    struct topic *t;
+    uint32_t n;
+    if (!q || q->type != QUEUE_STREAM || !topic_of_stream(s, q->dest.name, &t, &n))
+        return false;
+    const struct partition *p = partition_find(s, t->partitions[n].log_id);
+    if (!p)
+        return false;
+    *ret = (struct queue_figures){.ready = log_durable(p->log) - log_start(p->log),
+                                  .bytes = log_bytes(p->log)};
+    return true;
+}
+
 bool queue_figures(struct shard *s, uint64_t queue_id, struct queue_figures *ret)
 {
     struct queue *q = queue_by_id(s->queues, queue_id);
     if (!q)
-        return false;
+        return stream_figures(s, queue_id, ret);
     queue_look_at_time(q);
     *ret = (struct queue_figures){.ready = q->ready,
                                   .unacked = q->unacked,
@@ -364,36 +380,18 @@ bool queue_figures(struct shard *s, uint64_t queue_id, struct queue_figures *ret
     return true;
 }
 
-/* Of a stream: what can be read. Nobody consumes it, readers come and go. */
-static int stream_stat(struct shard *s, struct op_queue_stat *o)
-{
-    const struct queue_info *q = queue_info_by_id(s, o->queue_id);
-    struct topic *t;
-    uint32_t n;
-    if (!q || q->type != QUEUE_STREAM || !topic_of_stream(s, q->dest.name, &t, &n))
-        return ERR_NOT_FOUND;
-    const struct partition *p = partition_find(s, t->partitions[n].log_id);
-    if (!p)
-        return ERR_NOT_FOUND;
-    o->ret_ready = log_durable(p->log) - log_start(p->log);
-    o->ret_bytes = log_bytes(p->log);
-    return 0;
-}
-
 static void start_stat(struct shard *s, struct msg *m)
 {
     struct op_queue_stat *o = container_of(m, struct op_queue_stat, op.msg);
     struct queue *q = queue_by_id(s->queues, o->queue_id);
-    o->op.err = q ? 0 : stream_stat(s, o);
-    if (q) {
-        if (o->touch)
-            q->used_ns = s->now_ns;
-        queue_look_at_time(q);
-        o->ret_ready = q->ready;
-        o->ret_unacked = q->unacked;
-        o->ret_bytes = q->ready_bytes;
-        o->ret_consumers = q->consumer_count;
-    }
+    struct queue_figures f = {0};
+    if (q && o->touch)
+        q->used_ns = s->now_ns;
+    o->op.err = queue_figures(s, o->queue_id, &f) ? 0 : ERR_NOT_FOUND;
+    o->ret_ready = f.ready;
+    o->ret_unacked = f.unacked;
+    o->ret_bytes = f.bytes;
+    o->ret_consumers = f.consumers;
     op_return(s, &o->op);
 }
 

@@ -97,6 +97,19 @@ def commands(ctx):
         true("Not Found" in colobus(ctx, "queue", "describe", queue, code=1), "no reason is given")
 
 
+@scenario("a stream's messages are what can be read")
+def stream(ctx):
+    with channel(ctx) as ch:
+        queue = ctx.name("s")
+        ch.confirm_delivery()
+        ch.queue_declare(queue, durable=True, arguments={"x-queue-type": "stream"})
+        for _ in range(4):
+            ch.basic_publish("", queue, b"event", PERSISTENT)
+        equal([row[:6] for row in rows(colobus(ctx, "queue", "list")) if queue in row],
+              [["/", queue, "stream", "D", "4", "0"]], "row of the list")
+        ch.queue_delete(queue)
+
+
 @scenario("exchanges and bindings are listed on the command line")
 def bindings(ctx):
     with channel(ctx) as ch, filled(ctx, ch, 0) as queue:
