@@ -92,8 +92,15 @@ static void op_durable(struct batch_wait *w, int err)
     release(p);
 }
 
+/* A quorum queue has every message on the disk, whatever its publisher asked for. */
+static bool keeps_all(const struct queue *q)
+{
+    return q->info->type == QUEUE_QUORUM;
+}
+
 static void publish_one(struct queues *qs, struct op_publish *p, struct publish_item *it)
 {
+    bool kept = false;
     for (uint32_t i = it->first; i < it->first + it->count; i++) {
         struct queue *q = queue_by_id(qs, p->queues[i]);
         int r = q ? queue_enqueue(q, &it->msg, &p->wait) : 0;
@@ -101,7 +108,10 @@ static void publish_one(struct queues *qs, struct op_publish *p, struct publish_
             it->err = r;
         else
             p->pending += (uint32_t)r;
+        kept |= q && keeps_all(q);
     }
+    if (kept) /* its outcome is that of the batch */
+        it->msg.flags |= MESSAGE_PERSISTENT;
 }
 
 static void came_before(struct store_wait *w, int err)
@@ -422,7 +432,9 @@ int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w
     int err = queue_admit(q, m);
     if (err)
         return err;
-    struct queue_level *l = queue_level_of(q, m->priority, m->flags & MESSAGE_PERSISTENT);
+    if (keeps_all(q))
+        copy.flags |= MESSAGE_PERSISTENT;
+    struct queue_level *l = queue_level_of(q, m->priority, copy.flags & MESSAGE_PERSISTENT);
     if (q->forward) { /* it expires where it goes */
         copy.expires_ms = 0;
     } else {

@@ -107,6 +107,19 @@ static void a_deleted_queue_counts_no_longer(void **state)
     kit_stop();
 }
 
+static void a_quorum_queue_keeps_every_message(void **state)
+{
+    kit_start(state);
+    kit_declare("quorum", true, "x-queue-type=quorum");
+    kit_declare("classic", true, "");
+    publish_many("quorum", 0, 2, false);
+    publish_many("classic", 0, 2, false);
+    kit_crash(SIM_CRASH_DROP);
+    assert_int_equal(kit_ready("classic"), 0);
+    assert_string_equal(kit_drain("quorum"), "m0 m1");
+    kit_stop();
+}
+
 static void consumers_take_turns(void **state)
 {
     kit_start(state);
@@ -577,6 +590,7 @@ int main(void)
         BOTH(a_consumer_gets_what_its_prefetch_allows),
         BOTH(what_happens_to_messages_is_counted),
         BOTH(a_deleted_queue_counts_no_longer),
+        BOTH(a_quorum_queue_keeps_every_message),
         BOTH(consumers_take_turns),
         BOTH(what_comes_back_takes_its_old_place),
         BOTH(acknowledged_messages_stay_away_after_a_crash),
