@@ -73,6 +73,7 @@ static void looked(struct conn *c, struct op *op)
     }
     if (!s->stopping)
         shard_timer_set(s, &s->broker->disk_timer, s->now_ns + DISK_LOOK_MS * 1000000ull);
+    s->broker->disk_look = NULL;
     op_space_free(o);
 }
 
@@ -81,7 +82,8 @@ static void look_at_disk(struct shard *s, struct shard_timer *t)
     (void)t;
     if (s->stopping)
         return;
-    op_space_submit(op_new_internal(s, sizeof(struct op_space), looked, NULL));
+    s->broker->disk_look = op_new_internal(s, sizeof(struct op_space), looked, NULL);
+    op_space_submit(s->broker->disk_look);
 }
 
 void alarm_start(struct shard *shard0)

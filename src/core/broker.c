@@ -448,6 +448,7 @@ void broker_close(struct broker *b)
             bring_home(b);
         store_close(b->store);
     }
+    op_space_free(b->disk_look);
     users_free(b->users);
     meta_free(b->meta);
     for (unsigned i = 0; i < b->shard_count; i++)

@@ -48,6 +48,7 @@ struct broker {
     _Atomic unsigned alarms;       /* enum alarm, of alarm.h */
     _Atomic uint64_t queue_bytes;  /* what messages of queues take in memory, all shards */
     struct shard_timer disk_timer; /* shard 0's: when to look at the room on the disk */
+    struct op_space *disk_look;    /* on its way; at the end it may never be answered */
     _Atomic unsigned damaged_logs; /* quarantined at recovery, and not deleted since */
 
     _Atomic bool failed;           /* the store failed: nothing is acknowledged any more */

@@ -57,8 +57,10 @@ static bool copy(struct entry *e)
     if (!e->record)
         return true; /* it could not be read, and was passed over */
     struct queue_batch *b = queue_batch_room(l, e->len);
-    if (!b)
+    if (!b) {
+        queue_wake(l->queue);
         return false;
+    }
     struct entry *c = entry_new(l);
     uint8_t *at = b->chunk->data + b->len;
     b->len += e->len;
@@ -145,10 +147,12 @@ static void compact(struct queue_level *l)
     walk_delayed(&w);
     list_each (it, &l->queue->moves)
         w.wait |= list_entry(it, struct entry, link)->level == l;
-    if (!w.more && !w.wait && w.left == COPIES_PER_TURN)
-        l->compact_below = 0;
-    else
+    if (w.more)
         queue_wake(l->queue);
+    else if (!w.wait && w.left == COPIES_PER_TURN)
+        l->compact_below = 0;
+    /* Else it goes on when something was read, is durable, or has moved: the queue is woken then, not all the
+     * time until then. */
 }
 
 void queue_compact(struct queue *q)

@@ -62,12 +62,7 @@ static void choose_single(struct queue *q)
 
 static int check_exclusive(const struct queue *q, const struct op_consume *o)
 {
-    list_each (l, &q->consumers) {
-        const struct consumer *c = list_entry(l, struct consumer, link);
-        if (!c->get && !c->cancelled && (c->exclusive || o->exclusive))
-            return ERR_EXCLUSIVE;
-    }
-    return 0;
+    return q->exclusive || (o->exclusive && q->consumer_count > 0) ? ERR_EXCLUSIVE : 0;
 }
 
 static struct consumer *consumer_new(struct queue *q, const struct op_consume *o)
@@ -108,6 +103,7 @@ static void start_consume(struct shard *s, struct msg *m)
         q->used_ns = s->now_ns;
         if (!o->get) {
             q->consumer_count++;
+            q->exclusive = o->exclusive;
             metrics_gauge_add_at(s->metrics, METRIC_QUEUE_CONSUMERS, 0, 1);
             q->limited_count += o->limited;
             q->had_consumer = true;
@@ -138,6 +134,8 @@ static void stop_consuming(struct consumer *c)
     q->consumer_count--;
     metrics_gauge_add_at(queue_metrics(q), METRIC_QUEUE_CONSUMERS, 0, -1);
     q->limited_count -= c->limited;
+    if (c->exclusive) /* it was alone */
+        q->exclusive = false;
     q->used_ns = q->queues->shard->now_ns;
     if (q->single == c) {
         q->single = NULL;

@@ -166,8 +166,10 @@ static void tell_limited(struct queue *q, struct list *running)
         struct consumer *c = list_entry(l, struct consumer, link);
         if (!c->limited || c->get || c->cancelled)
             continue;
-        /* Its own prefetch may leave it no room for credit that others could use. */
-        bool room = c->no_ack || c->prefetch == 0 || c->unacked < c->prefetch;
+        /* Its own prefetch, or another one that is active, may leave it no use for credit that others could
+         * use. */
+        bool room = (c->no_ack || c->prefetch == 0 || c->unacked < c->prefetch) &&
+                    (!q->info->config->single_active || q->single == c);
         if (c->credit == 0 && room && !c->told_available && queue_front(q)) {
             c->told_available = true;
             consumer_tell(c, CONSUMER_AVAILABLE);
@@ -181,6 +183,14 @@ static void tell_limited(struct queue *q, struct list *running)
             consumer_update(c);
         }
     }
+}
+
+/* What a consumer can take at once is never in excess, nor too late: both end when nobody wants more. */
+static void end_chances(struct queue *q)
+{
+    queue_trim(q);
+    if (q->fresh_count > 0)
+        queue_end_freshness(q);
 }
 
 static void dispatch(struct queue *q)
@@ -198,9 +208,8 @@ static void dispatch(struct queue *q)
     queue_retry_gets(q);
     while (!list_empty(&q->active) && left > 0 && (e = queue_front(q)) && left--)
         deliver(list_entry(list_first(&q->active), struct consumer, active), e, &running);
-    queue_trim(q); /* what a consumer could take at once was never in excess */
-    if (q->fresh_count > 0)
-        queue_end_freshness(q);
+    if (left > 0 || list_empty(&q->active))
+        end_chances(q);
     if (left == 0) {
         queue_wake(q);
         q->queues->shard->again = true;

@@ -2,6 +2,8 @@
  *
  * As in RabbitMQ, a message expires when it is at the head; what is behind a longer-lived one waits for that.
  * It is never delivered late. One timer per queue is set to the earliest of all. */
+#include <stdlib.h>
+
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/queue_impl.h"
@@ -15,20 +17,46 @@ bool entry_expired(const struct queue *q, const struct entry *e)
     return !(e->fresh && !list_empty(&q->active));
 }
 
-static void come_due(struct queue *q)
+static int by_place(const void *a, const void *b)
 {
-    struct shard *s = q->queues->shard;
+    const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+    if (x->level != y->level)
+        return x->level->number < y->level->number ? -1 : 1;
+    return (x->pos > y->pos) - (x->pos < y->pos);
+}
+
+/* Of those whose time has come the next `max`, in their order in the queue: each finds its place behind the
+ * one before. Returns how many. */
+static size_t take_due(struct queue *q, struct entry **ret, size_t max)
+{
+    int64_t now = q->queues->shard->now_ms;
     struct heap_node *n;
-    while ((n = heap_first(&q->delayed)) && n->key <= (uint64_t)s->now_ms) {
+    size_t count = 0;
+    while (count < max && (n = heap_first(&q->delayed)) && n->key <= (uint64_t)now) {
         struct entry_delay *d = container_of(n, struct entry_delay, node);
-        struct entry *e = d->entry;
+        ret[count++] = d->entry;
         heap_remove(&q->delayed, n);
         mem_free(d);
-        if (entry_expired(q, e))
-            queue_bury(e, DEATH_EXPIRED);
-        else
-            entry_make_ready(e);
     }
+    qsort(ret, count, sizeof(struct entry *), by_place);
+    return count;
+}
+
+static void come_due(struct queue *q)
+{
+    enum { AT_ONCE = 16384 };
+    struct heap_node *first = heap_first(&q->delayed);
+    if (!first || first->key > (uint64_t)q->queues->shard->now_ms)
+        return;
+    size_t max = q->delayed.count < AT_ONCE ? q->delayed.count : AT_ONCE, count;
+    struct entry **due = mem_alloc(max * sizeof(struct entry *));
+    while ((count = take_due(q, due, max)) > 0)
+        for (size_t i = 0; i < count; i++)
+            if (entry_expired(q, due[i]))
+                queue_bury(due[i], DEATH_EXPIRED);
+            else
+                entry_make_ready(due[i]);
+    mem_free(due);
 }
 
 /* Expired heads go even if nobody consumes; the first that stays is what the timer waits for. */
@@ -62,16 +90,27 @@ void entry_no_longer_fresh(struct entry *e)
     e->level->queue->fresh_count--;
 }
 
+/* They came last, so they are sought from the end, as many as there are left. */
+static uint32_t end_freshness(struct queue_level *l, uint32_t left)
+{
+    for (struct list *it = l->ready.prev; it != &l->ready && left > 0; it = it->prev) {
+        struct entry *e = list_entry(it, struct entry, link);
+        if (!e->fresh)
+            continue;
+        left--;
+        if (entry_visible(e))
+            entry_no_longer_fresh(e);
+    }
+    return left;
+}
+
 void queue_end_freshness(struct queue *q)
 {
+    uint32_t left = q->fresh_count;
     for (unsigned n = 0; n < q->level_count; n++) {
         struct queue_level *l = queue_level_at(q, n);
         if (l)
-            list_each (it, &l->ready) {
-                struct entry *e = list_entry(it, struct entry, link);
-                if (e->fresh && entry_visible(e))
-                    entry_no_longer_fresh(e);
-            }
+            left = end_freshness(l, left);
     }
     expire_heads(q);
 }

@@ -171,6 +171,7 @@ struct consumer {
 struct queue {
     uint32_t magic;
     bool deleted, had_consumer;
+    bool exclusive;       /* it has one consumer, which is to be the only one */
     uint16_t level_count; /* max_priority + 1 */
     struct queue_info *info;
     struct queues *queues;
@@ -213,6 +214,7 @@ struct queues {
     struct map folds; /* at start: log id -> what its command log says */
     uint64_t dice;
     struct route route;
+    unsigned unborn_depth; /* messages that were refused on the way of one that was refused, and so on */
 };
 
 /* The figures of a queue, and with them the broker's. */
@@ -274,6 +276,8 @@ void queue_batch_link(struct queue_batch *b, struct entry *e);
 /* Adds a message to the end of a queue. `w` (may be NULL) waits for the batch, if there is one: returns 1
  * then, 0 if nothing is to be waited for; ERR_REFUSED, ERR_NO_MEMORY, ERR_STOPPING. */
 int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w);
+/* A message that does not come into the queue, in memory only; in no list. NULL: no memory. */
+struct entry *queue_unborn(struct queue *q, const struct message *m);
 /* queue_dispatch.c */
 /* The first entry that could be delivered now, loaded; NULL: there is none, or it is being read. */
 struct entry *queue_front(struct queue *q);

@@ -162,6 +162,10 @@ static void skip_damage(struct level_read *lr, int err)
         shrink(e, gap_end(e));
         return;
     }
+    if (e->state == ENTRY_LEASED || e->state == ENTRY_DELAYED) { /* to be copied forward: it is not */
+        e->level->compact_below = 0;
+        return;
+    }
     if (e->state == ENTRY_READY)
         entry_take(e);
     list_del(&e->link);

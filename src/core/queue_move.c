@@ -50,6 +50,8 @@ static void release(struct move *m)
             q->moves_retry_ns = q->queues->shard->now_ns + QUEUE_MOVE_RETRY_MS * 1000000ull;
             queue_wake(q);
         } else {
+            if (e->level->compact_below)
+                queue_wake(q);
             entry_drop(e);
             q->queues->persist_now = true;
         }
@@ -386,12 +388,35 @@ void queue_bury(struct entry *e, enum death_reason reason)
     queue_wake(q);
 }
 
+/* It waits for the queue's next turn like one that was in the queue. */
+static void bury_unborn_later(struct queue *q, const struct message *m)
+{
+    struct entry *e = queue_unborn(q, m);
+    if (!e)
+        return;
+    e->state = ENTRY_MOVING;
+    e->reason = DEATH_MAXLEN;
+    list_add_tail(&q->moves, &e->link);
+    queue_wake(q);
+}
+
+/* A full queue may lead to a full queue, and so on without end: a few are passed in one go, so that the
+ * message comes in the same group of the journal in which its source is acknowledged; behind them it goes
+ * step by step. */
 void queue_bury_unborn(struct queue *q, const struct message *m)
 {
+    enum { DEPTH_MAX = 8 };
+    struct queues *qs = q->queues;
     if (span_is_null(q->info->config->dead_letter_exchange))
         return;
     metrics_add_at(queue_metrics(q), METRIC_QUEUE_DEAD_LETTERED, DEATH_MAXLEN, 1);
+    if (qs->unborn_depth == DEPTH_MAX) {
+        bury_unborn_later(q, m);
+        return;
+    }
+    qs->unborn_depth++;
     begin(q, NULL, m, DEATH_MAXLEN);
+    qs->unborn_depth--;
 }
 
 void queue_forward(struct entry *e)

@@ -182,7 +182,7 @@ static void batch_failed(struct queue_batch *b, int err)
         e->batched = false;
         if (e->state == ENTRY_READY)
             entry_take(e);
-        if (e->state != ENTRY_DELAYED)
+        if (e->state != ENTRY_DELAYED || b->level->queue->deleted)
             entry_free(e); /* a copy, too: its original stays where it is */
     }
     queue_wake(b->level->queue);
@@ -397,32 +397,47 @@ static void set_expiry(const struct queue *q, struct message *m, int64_t now_ms)
     m->expires_ms = ttl >= 0 ? now_ms + ttl : 0;
 }
 
-static int store(struct queue_level *l, struct entry *e, const struct message *m, struct batch_wait *w)
+static void write_record(struct entry *e, uint8_t *at, size_t len, const struct message *m)
 {
-    struct queues *qs = l->queue->queues;
-    int64_t now = qs->shard->now_ms;
-    size_t len = message_record_bytes(m);
-    int joined = 0;
-    uint8_t *at;
-    if (l->log && m->flags & MESSAGE_PERSISTENT) {
-        struct queue_batch *b = queue_batch_room(l, len);
-        if (!b)
-            return ERR_NO_MEMORY;
-        at = b->chunk->data + b->len;
-        b->len += len;
-        e->chunk = chunk_ref(b->chunk);
-        queue_batch_link(b, e);
-        joined = batch_wait_join(b, w);
-    } else {
-        at = transient_room(qs, len, &e->chunk);
-        if (!at)
-            return ERR_NO_MEMORY;
-    }
-    message_write(at, m, now);
+    message_write(at, m, e->level->queue->queues->shard->now_ms);
     e->record = at;
     e->len = (uint32_t)len;
     e->body_len = (uint32_t)m->body.len;
-    return joined;
+}
+
+static int store_in_memory(struct entry *e, const struct message *m)
+{
+    size_t len = message_record_bytes(m);
+    uint8_t *at = transient_room(e->level->queue->queues, len, &e->chunk);
+    if (!at)
+        return ERR_NO_MEMORY;
+    write_record(e, at, len, m);
+    return 0;
+}
+
+static int store(struct queue_level *l, struct entry *e, const struct message *m, struct batch_wait *w)
+{
+    if (!l->log || !(m->flags & MESSAGE_PERSISTENT))
+        return store_in_memory(e, m);
+    size_t len = message_record_bytes(m);
+    struct queue_batch *b = queue_batch_room(l, len);
+    if (!b)
+        return ERR_NO_MEMORY;
+    uint8_t *at = b->chunk->data + b->len;
+    b->len += len;
+    e->chunk = chunk_ref(b->chunk);
+    queue_batch_link(b, e);
+    write_record(e, at, len, m);
+    return batch_wait_join(b, w);
+}
+
+struct entry *queue_unborn(struct queue *q, const struct message *m)
+{
+    struct entry *e = entry_new(&q->level);
+    if (store_in_memory(e, m) == 0)
+        return e;
+    entry_free(e);
+    return NULL;
 }
 
 int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w)

@@ -507,6 +507,85 @@ static void an_old_message_does_not_keep_the_log(void **state)
     kit_stop();
 }
 
+static uintptr_t top, deepest;
+
+static struct span note_depth(const struct message *m, const struct death *d, struct arena *a)
+{
+    char here;
+    (void)d;
+    (void)a;
+    if (top - (uintptr_t)&here > deepest)
+        deepest = top - (uintptr_t)&here;
+    return m->props;
+}
+
+/* Each leads to the next, and all are full: it comes to the last one, and not by recursion. */
+static void a_long_way_of_full_queues_needs_no_stack(void **state)
+{
+    enum { QUEUES = 300, STACK_BYTES = 64 << 10 };
+    static const struct message_format format = {.name = "test", .dead = note_depth};
+    char name[16], args[160], here;
+    kit_start(state);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        snprintf(name, sizeof(name), "c%u", i);
+        snprintf(args, sizeof(args),
+                 "x-max-length=0;x-overflow=reject-publish-dlx;x-dead-letter-exchange=;"
+                 "x-dead-letter-routing-key=c%u",
+                 i + 1);
+        kit_declare(name, true, i + 1 < QUEUES ? args : "");
+    }
+    message_formats[MESSAGE_FORMAT_NONE] = &format;
+    top = (uintptr_t)&here;
+    deepest = 0;
+    assert_int_equal(kit_publish("c0", "m0", true), ERR_REFUSED);
+    kit_run_ms(QUEUES * 10);
+    assert_true(deepest > 0 && deepest < STACK_BYTES);
+    message_formats[MESSAGE_FORMAT_NONE] = NULL;
+    assert_string_equal(kit_drain("c299"), "m0");
+    kit_check();
+    kit_stop();
+}
+
+/* Credit is of no use to a consumer that is not the active one. */
+static void a_limited_consumer_that_is_not_active_asks_for_nothing(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "x-single-active-consumer=true");
+    struct taker *a = kit_consume("q", 1, false);
+    struct taker *b = kit_consume_with("q", (struct op_consume){.limited = true}, NULL);
+    publish_many("q", 0, 3, true);
+    kit_run_ms(20);
+    assert_int_equal(a->seen_count, 1);
+    assert_int_equal(b->available, 0);
+    kit_window(b, 0, 2);
+    kit_run_ms(20);
+    assert_int_equal(b->unused, 2);
+    kit_release(a);
+    kit_run_ms(20);
+    assert_int_equal(b->active, 1);
+    assert_int_equal(b->available, 1);
+    kit_window(b, 0, 2);
+    kit_run_ms(20);
+    assert_int_equal(b->seen_count, 2);
+    kit_release(b);
+    kit_stop();
+}
+
+/* More than a queue may give out in one turn: the rest has its chance in the next one. */
+static void a_burst_is_for_who_waits_whatever_the_limits(void **state)
+{
+    enum { BURST = QUEUE_TURN_MAX + 500 };
+    kit_start(state);
+    kit_declare("q", false, "x-max-length=0");
+    struct taker *a = kit_consume("q", 0, true), *b = kit_consume("q", 0, true);
+    kit_publish_burst("q", "m", BURST, 0);
+    kit_run_ms(100);
+    assert_int_equal(a->seen_count + b->seen_count, BURST);
+    kit_release(a);
+    kit_release(b);
+    kit_stop();
+}
+
 /* It holds memory of the store, in every state that a message can be in. */
 static void what_was_read_again_does_not_outlive_the_store(void **state)
 {
@@ -605,6 +684,9 @@ int main(void)
         BOTH(the_dead_are_neither_lost_nor_doubled),
         BOTH(retries_wait_longer_each_time),
         BOTH(an_old_message_does_not_keep_the_log),
+        BOTH(a_long_way_of_full_queues_needs_no_stack),
+        BOTH(a_limited_consumer_that_is_not_active_asks_for_nothing),
+        BOTH(a_burst_is_for_who_waits_whatever_the_limits),
         BOTH(what_is_delayed_goes_on_in_time),
         BOTH(a_purge_is_for_good),
         BOTH(consumers_hear_that_their_queue_is_gone),

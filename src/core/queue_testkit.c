@@ -210,8 +210,8 @@ static struct op_publish *new_publish(const char *queue, const char *body, bool 
 {
     struct queue_info *q = kit_queue(queue);
     struct op_publish *p = op_new_internal(kit_shard(), sizeof(*p), complete, done);
-    struct chunk *c = chunk_new(&kit_shard()->input_pool, 1024);
     size_t len = strlen(body);
+    struct chunk *c = chunk_new(&kit_shard()->input_pool, len + strlen(queue) + 1);
     memcpy(c->data, body, len);
     memcpy(c->data + len, queue, strlen(queue));
     p->shard = q->shard;
@@ -237,6 +237,20 @@ int kit_publish_with(const char *queue, const char *body, bool persistent, int p
     int err = p->op.err ? p->op.err : p->items[0].err;
     op_publish_free(p);
     return err;
+}
+
+void kit_publish_burst(const char *queue, const char *body, unsigned count, int64_t ttl_ms)
+{
+    bool done = false;
+    struct op_publish *p = new_publish(queue, body, false, 0, ttl_ms, completed, &done);
+    struct message m = p->items[0].msg;
+    for (unsigned i = 1; i < count; i++) {
+        op_publish_add(p)->msg = m;
+        op_publish_add_queue(p, p->queues[0]);
+    }
+    op_publish_submit(p);
+    await(&done);
+    op_publish_free(p);
 }
 
 int kit_publish(const char *queue, const char *body, bool persistent)

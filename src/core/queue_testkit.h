@@ -46,6 +46,8 @@ int kit_publish_with(const char *queue, const char *body, bool persistent, int p
 void kit_declare_delayed(const char *exchange); /* of type x-delayed-message, direct after that */
 int kit_publish_delayed(const char *exchange, const char *key, const char *body, int64_t delay_ms,
                         int64_t ttl_ms);
+/* So many of them in one operation. */
+void kit_publish_burst(const char *queue, const char *body, unsigned count, int64_t ttl_ms);
 /* Does not wait for the answer. */
 void kit_publish_async(const char *queue, const char *body, bool persistent);
 struct taker *kit_consume(const char *queue, uint32_t prefetch, bool no_ack);
