@@ -226,6 +226,8 @@ static inline struct metrics_shard *queue_metrics(const struct queue *q)
 static inline void queue_ready_add(struct queue *q, int64_t n)
 {
     q->ready += (uint64_t)n;
+    if (q->ready == 0) /* of what was not read yet they are estimated */
+        q->ready_bytes = 0;
     if (!q->deleted) /* it was taken off all at once */
         metrics_gauge_add_at(queue_metrics(q), METRIC_QUEUE_READY, 0, n);
 }

@@ -260,6 +260,8 @@ static void recover_gap(struct queue_level *l)
     list_add_tail(&l->ready, &e->link);
     queue_ready_add(q, (int64_t)(to - from - acked_count(&l->acked, from, to)));
     uint64_t all = to - log_start(l->log);
+    if (q->ready == 0)
+        return;
     q->ready_bytes += all ? (uint64_t)((double)log_bytes(l->log) * (double)(to - from) / (double)all) : 0;
 }
 
