@@ -74,7 +74,6 @@ static void looked(struct conn *c, struct op *op)
     if (!s->stopping)
         shard_timer_set(s, &s->broker->disk_timer, s->now_ns + DISK_LOOK_MS * 1000000ull);
     s->broker->disk_look = NULL;
-    s->broker->disk_look = NULL;
     op_space_free(o);
 }
 

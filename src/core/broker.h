@@ -24,7 +24,6 @@ struct broker_options {
     bool accept_loss; /* start in spite of a damaged journal */
 };
 
-struct op_space;
 struct broker_order; /* messages of start and stop, one per shard */
 
 struct broker {
@@ -48,7 +47,6 @@ struct broker {
     int64_t started_ms;
     _Atomic unsigned alarms;       /* enum alarm, of alarm.h */
     _Atomic uint64_t queue_bytes;  /* what messages of queues take in memory, all shards */
-    struct op_space *disk_look;    /* on its way; NULL: none */
     struct shard_timer disk_timer; /* shard 0's: when to look at the room on the disk */
     struct op_space *disk_look;    /* on its way; at the end it may never be answered */
     _Atomic unsigned damaged_logs; /* quarantined at recovery, and not deleted since */
