@@ -19,6 +19,7 @@ enum {
     QUEUE_TURN_MAX = 1024,   /* deliveries of a queue before others have their turn */
     QUEUE_RUN_MAX = 256,     /* deliveries in one run */
     QUEUE_SPARE_MAX = 16384, /* entries kept for reuse */
+    QUEUE_MOVE_MISSED_MS = 10000, /* how long later moves wait for one that failed */
     QUEUE_MOVE_RETRY_MS = 500,
     QUEUE_PERSIST_MS = 20, /* acknowledgements alone are written so much later at the most */
 };
@@ -86,6 +87,9 @@ struct entry_note {
 struct level_source {
     uint64_t origin, seq;
     bool stale; /* to be written */
+    /* A move that could not be stored, until it has come again; later ones wait for it, but not for ever: it may not be
+     * meant for this queue any more. 0: none. */
+    uint64_t missed, missed_until_ns;
 };
 
 /* ---- levels: one log and its deliveries -----------------------------------------------------------------
@@ -342,6 +346,8 @@ void queues_barrier(struct shard *s, struct store_wait *w);
 void level_touch_note(struct queue_level *l, struct entry_note *n); /* it has changed: to be written */
 void level_drop_note(struct queue_level *l, uint64_t offset);
 void level_came_from(struct queue_level *l, uint64_t origin, uint64_t seq);
+/* It came, and could not be stored. */
+void level_missed_from(struct queue_level *l, uint64_t origin, uint64_t seq);
 void queue_fold_take(struct queue_level *l); /* at recovery: what the command log says of it */
 
 void queues_folds_fini(struct queues *qs);

@@ -54,7 +54,7 @@ void level_drop_note(struct queue_level *l, uint64_t offset)
     mem_free(map_del_u64(&l->notes, offset + 1));
 }
 
-static void set_source(struct queue_level *l, uint64_t origin, uint64_t seq, bool stale)
+static struct level_source *source_of(struct queue_level *l, uint64_t origin)
 {
     struct level_source *src = map_get_u64(&l->sources, origin + 1);
     if (!src) {
@@ -62,9 +62,26 @@ static void set_source(struct queue_level *l, uint64_t origin, uint64_t seq, boo
         src->origin = origin;
         map_put_u64(&l->sources, origin + 1, src);
     }
+    return src;
+}
+
+static void set_source(struct queue_level *l, uint64_t origin, uint64_t seq, bool stale)
+{
+    struct level_source *src = source_of(l, origin);
     if (seq > src->seq)
         src->seq = seq;
+    if (seq >= src->missed)
+        src->missed = 0;
     src->stale = stale;
+}
+
+void level_missed_from(struct queue_level *l, uint64_t origin, uint64_t seq)
+{
+    struct level_source *src = source_of(l, origin);
+    if (src->missed && src->missed < seq)
+        return;
+    src->missed = seq;
+    src->missed_until_ns = l->queue->queues->shard->now_ns + QUEUE_MOVE_MISSED_MS * 1000000ull;
 }
 
 void level_came_from(struct queue_level *l, uint64_t origin, uint64_t seq)

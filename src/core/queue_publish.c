@@ -70,16 +70,24 @@ static void fail_items(struct op_publish *p, int err)
             p->items[i].err = err;
 }
 
+/* The queue that a move goes to; NULL: it is no move, or the queue is gone. */
+static struct queue *move_target(const struct op_publish *p)
+{
+    const struct shard *s = op_owner(&p->op, p->shard);
+    return p->origin ? queue_by_id(s->queues, p->queues[0]) : NULL;
+}
+
 static void op_appended(struct batch_wait *w, int err)
 {
     struct op_publish *p = container_of(w, struct op_publish, wait);
+    struct queue *q = move_target(p);
     if (err) {
         fail_items(p, err);
+        if (q)
+            level_missed_from(&q->level, p->origin, p->origin_seq);
         release(p);
         return;
     }
-    struct shard *s = op_owner(&p->op, p->shard);
-    struct queue *q = p->origin ? queue_by_id(s->queues, p->queues[0]) : NULL;
     if (q)
         level_came_from(&q->level, p->origin, p->origin_seq);
 }
@@ -104,10 +112,13 @@ static void publish_one(struct queues *qs, struct op_publish *p, struct publish_
     for (uint32_t i = it->first; i < it->first + it->count; i++) {
         struct queue *q = queue_by_id(qs, p->queues[i]);
         int r = q ? queue_enqueue(q, &it->msg, &p->wait) : 0;
-        if (r < 0)
+        if (r < 0) {
             it->err = r;
-        else
+            if (p->origin && r != ERR_REFUSED)
+                level_missed_from(&q->level, p->origin, p->origin_seq);
+        } else {
             p->pending += (uint32_t)r;
+        }
         kept |= q && keeps_all(q);
     }
     if (kept) /* its outcome is that of the batch */
@@ -125,7 +136,7 @@ static void came_before(struct store_wait *w, int err)
 /* A move (of one message to one queue) that was cut off by a crash, perhaps, comes again: once is enough. */
 static bool is_repeated(struct shard *s, struct op_publish *p)
 {
-    struct queue *q = p->origin ? queue_by_id(s->queues, p->queues[0]) : NULL;
+    struct queue *q = move_target(p);
     struct level_source *src = q ? map_get_u64(&q->level.sources, p->origin + 1) : NULL;
     if (!src || p->origin_seq > src->seq)
         return false;
@@ -136,6 +147,15 @@ static bool is_repeated(struct shard *s, struct op_publish *p)
     return true;
 }
 
+/* One before it has failed and comes again: if this one came first, that one would be taken for a repetition.
+ */
+static bool is_too_early(const struct shard *s, const struct op_publish *p)
+{
+    const struct queue *q = move_target(p);
+    const struct level_source *src = q ? map_get_u64(&q->level.sources, p->origin + 1) : NULL;
+    return src && src->missed && p->origin_seq > src->missed && s->now_ns < src->missed_until_ns;
+}
+
 static void start(struct shard *s, struct msg *m)
 {
     struct op_publish *p = container_of(m, struct op_publish, op.msg);
@@ -143,6 +163,8 @@ static void start(struct shard *s, struct msg *m)
     p->pending = 1;
     if (s->saving)
         p->op.err = ERR_STOPPING;
+    else if (is_too_early(s, p))
+        p->op.err = ERR_AGAIN;
     else if (!is_repeated(s, p))
         for (uint32_t i = 0; i < p->count; i++)
             publish_one(s->queues, p, &p->items[i]);

@@ -401,6 +401,33 @@ static void retries_wait_longer_each_time(void **state)
     kit_stop();
 }
 
+/* A move that failed comes again with its number: none that is later may be taken in between. */
+static void a_move_that_failed_is_waited_for(void **state)
+{
+    enum { TOO_LARGE = 400 << 10 }; /* for a journal file of 1 MiB */
+    static char large[TOO_LARGE];
+    kit_start(state);
+    kit_declare("q", true, "");
+    assert_int_equal(kit_move("q", 77, 1, "one", 3), 0);
+    assert_true(kit_move("q", 77, 2, large, sizeof(large)) < 0);
+    assert_int_equal(kit_move("q", 77, 3, "three", 5), ERR_AGAIN);
+    assert_int_equal(kit_move("q", 78, 3, "other", 5), 0);
+    assert_int_equal(kit_move("q", 77, 1, "one", 3), 0); /* again */
+    assert_int_equal(kit_move("q", 77, 2, "two", 3), 0);
+    assert_int_equal(kit_move("q", 77, 3, "three", 5), 0);
+    assert_int_equal(kit_move("q", 77, 2, "two", 3), 0);
+    assert_string_equal(kit_peek("q"), "one other two three");
+    kit_crash(SIM_CRASH_DROP);
+    assert_int_equal(kit_move("q", 77, 3, "three", 5), 0);
+    assert_true(kit_move("q", 77, 4, large, sizeof(large)) < 0);
+    assert_int_equal(kit_move("q", 77, 5, "five", 4), ERR_AGAIN);
+    kit_run_ms(2 * QUEUE_MOVE_MISSED_MS); /* it was meant for others, it seems */
+    assert_int_equal(kit_move("q", 77, 5, "five", 4), 0);
+    assert_string_equal(kit_drain("q"), "one other two three five");
+    kit_check();
+    kit_stop();
+}
+
 /* An x-delayed-message exchange has a queue of its own, from which messages go on when they are due. */
 static void what_is_delayed_goes_on_in_time(void **state)
 {
@@ -687,6 +714,7 @@ int main(void)
         BOTH(a_long_way_of_full_queues_needs_no_stack),
         BOTH(a_limited_consumer_that_is_not_active_asks_for_nothing),
         BOTH(a_burst_is_for_who_waits_whatever_the_limits),
+        BOTH(a_move_that_failed_is_waited_for),
         BOTH(what_is_delayed_goes_on_in_time),
         BOTH(a_purge_is_for_good),
         BOTH(consumers_hear_that_their_queue_is_gone),

@@ -301,6 +301,28 @@ int kit_publish_delayed(const char *exchange, const char *key, const char *body,
     return err;
 }
 
+int kit_move(const char *queue, uint64_t origin, uint64_t seq, const char *body, size_t len)
+{
+    bool done = false;
+    struct queue_info *q = kit_queue(queue);
+    struct op_publish *p = op_new_internal(kit_shard(), sizeof(*p), completed, &done);
+    p->shard = q->shard;
+    p->origin = origin;
+    p->origin_seq = seq;
+    struct publish_item *it = op_publish_add(p);
+    it->msg = (struct message){.exchange = span_str(""),
+                               .key = span_str(""),
+                               .body = span_of(body, len),
+                               .ttl_ms = -1,
+                               .flags = MESSAGE_PERSISTENT};
+    op_publish_add_queue(p, q->id);
+    op_publish_submit(p);
+    await(&done);
+    int err = p->op.err ? p->op.err : p->items[0].err;
+    op_publish_free(p);
+    return err;
+}
+
 static void forget(struct conn *c, struct op *op)
 {
     (void)c;

@@ -48,6 +48,8 @@ int kit_publish_delayed(const char *exchange, const char *key, const char *body,
                         int64_t ttl_ms);
 /* So many of them in one operation. */
 void kit_publish_burst(const char *queue, const char *body, unsigned count, int64_t ttl_ms);
+/* As a move from this log, of this number. */
+int kit_move(const char *queue, uint64_t origin, uint64_t seq, const char *body, size_t len);
 /* Does not wait for the answer. */
 void kit_publish_async(const char *queue, const char *body, bool persistent);
 struct taker *kit_consume(const char *queue, uint32_t prefetch, bool no_ack);
