@@ -285,14 +285,15 @@ static bool dead_letters_refused(const struct plan *p)
     return p->overflow && strcmp(p->overflow, "reject-publish-dlx") == 0;
 }
 
-/* What comes by a queue that is not durable may come again: that queue forgets what it had. So does one of
- * what was moved there and that it refused. */
+/* What comes by a queue that is not durable, or that was made anew, may come again: that queue forgets what
+ * it had. So does one of what was moved there and that it refused. */
 static bool is_solid(const struct copy *c)
 {
     for (unsigned i = 0; i < c->hops; i++) {
         const uint8_t *hop = &c->trail[i * (size_t)HOP_BYTES];
         const struct plan *p = &plans[hop[0] - 'A'];
-        if (!p->durable || (i > 0 && hop[1] == 'm' && dead_letters_refused(p)))
+        if (!p->durable || p->deleted >= sent_of(c->id)->asked_ms ||
+            (i > 0 && hop[1] == 'm' && dead_letters_refused(p)))
             return false;
     }
     return plans[c->queue].durable;

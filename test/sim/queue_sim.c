@@ -67,27 +67,30 @@ static void act(void)
     }
 }
 
+/* In some lives the disk is full now and then, or for the rest of it. */
+static void change_disk(unsigned one_in, bool *is_full)
+{
+    if (!one_in || sim_random_below(one_in))
+        return;
+    *is_full = !*is_full;
+    note(*is_full ? "full disk" : "room on the disk", sim_disk_used());
+    scene.was_full = true;
+    sim_disk_capacity(*is_full ? sim_disk_used() + sim_random_below(1 << 19) : UINT64_MAX);
+}
+
 /* False: the broker ended by itself. */
 static bool live(uint64_t steps)
 {
-    uint64_t full_from = UINT64_MAX, full_to = 0;
-    if (sim_random_below(3) == 0) {
-        full_from = sim_random_below(steps);
-        full_to = full_from + sim_random_below(steps);
-    }
+    static const unsigned changes[] = {0, 0, 0, 4000, 1000, 300};
+    unsigned one_in = changes[sim_random_below(6)];
+    bool full = false;
     for (uint64_t i = 0; i < steps; i++) {
-        if (i == full_from) {
-            note("full disk at step", i);
-            scene.was_full = true;
-            sim_disk_capacity(sim_disk_used() + sim_random_below(1 << 20));
-        }
-        if (i == full_to)
-            sim_disk_capacity(UINT64_MAX);
         for (uint64_t k = sim_random_below(6); k > 0; k--)
             if (!stage_step())
                 return false;
         if (i % 16 == 0)
             check_invariants();
+        change_disk(one_in, &full);
         act();
     }
     return true;
