@@ -279,6 +279,9 @@ uint64_t gap_messages(const struct queue_level *l, const struct entry *gap);
 /* Room for a record at the end of the level's batch, or of a new one; NULL: no memory. */
 struct queue_batch *queue_batch_room(struct queue_level *l, size_t len);
 void queue_batch_link(struct queue_batch *b, struct entry *e);
+/* Room for a record outside of a batch, in a chunk that it shares with others of the shard (one reference in
+ * *ret_chunk); NULL: no memory. */
+uint8_t *queue_record_room(struct queues *qs, size_t len, struct chunk **ret_chunk);
 /* Adds a message to the end of a queue. `w` (may be NULL) waits for the batch, if there is one: returns 1
  * then, 0 if nothing is to be waited for; ERR_REFUSED, ERR_NO_MEMORY, ERR_STOPPING. */
 int queue_enqueue(struct queue *q, const struct message *m, struct batch_wait *w);

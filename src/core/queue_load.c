@@ -38,25 +38,29 @@ bool queue_is_reading(const struct queue *q)
 /* ---- what was read ---------------------------------------------------------------------------------------
  */
 
-static void fill(struct entry *e, struct chunk *c, struct span record, const struct message *m)
+/* A copy: what waits for long must not hold memory of the store, which publishers wait for. */
+static int fill(struct entry *e, struct span record, const struct message *m)
 {
-    e->chunk = chunk_ref(c);
-    e->record = record.ptr;
+    uint8_t *at = queue_record_room(e->level->queue->queues, record.len, &e->chunk);
+    if (!at)
+        return ERR_NO_MEMORY;
+    memcpy(at, record.ptr, record.len);
+    e->record = at;
     e->len = (uint32_t)record.len;
     e->body_len = (uint32_t)m->body.len;
     if (e->state == ENTRY_READY)
         e->level->loaded++;
+    return 0;
 }
 
 /* A message of the gap comes to stand before what is left of it. */
-static void emerge(struct entry *gap, uint64_t offset, struct chunk *c, struct span record,
-                   const struct message *m)
+static int emerge(struct entry *gap, uint64_t offset, struct span record, const struct message *m)
 {
     struct queue_level *l = gap->level;
     struct queue *q = l->queue;
     const struct entry_note *n = level_note(l, offset, false);
     if (acked_has(&l->acked, offset) || note_has_place(n))
-        return; /* it is gone, or has a place of its own */
+        return 0; /* it is gone, or has a place of its own */
     struct entry *e = entry_new(l);
     e->offset = offset;
     e->pos = gap->pos + (offset - gap->offset);
@@ -64,12 +68,17 @@ static void emerge(struct entry *gap, uint64_t offset, struct chunk *c, struct s
     e->count = n ? n->count : 0;
     e->retries = n ? n->retries : 0;
     e->redelivered = offset < l->recovered;
+    int err = fill(e, record, m);
+    if (err) {
+        entry_free(e);
+        return err;
+    }
     list_insert_before(&gap->link, &e->link);
-    fill(e, c, record, m);
     if (m->due_ms > q->queues->shard->now_ms) {
         entry_take(e);
         entry_delay(e, m->due_ms);
     }
+    return 0;
 }
 
 struct parse {
@@ -78,7 +87,7 @@ struct parse {
     bool done;
 };
 
-static int parse_record(struct parse *p, uint64_t offset, struct chunk *c, struct span record)
+static int parse_record(struct parse *p, uint64_t offset, struct span record)
 {
     struct entry *e = p->target;
     struct message m;
@@ -88,17 +97,19 @@ static int parse_record(struct parse *p, uint64_t offset, struct chunk *c, struc
         return err;
     if (!e->gap) {
         if (offset == e->offset) {
-            fill(e, c, record, &m);
+            err = fill(e, record, &m);
             e->expires_ms = m.expires_ms;
-            p->done = true;
+            p->done = !err;
         }
     } else if (offset >= e->offset && offset < gap_end(e)) {
-        emerge(e, offset, c, record, &m);
+        err = emerge(e, offset, record, &m);
     }
-    return 0;
+    if (!err)
+        p->next = offset + 1;
+    return err;
 }
 
-static int parse_batch(struct parse *p, struct chunk *c, struct span batch)
+static int parse_batch(struct parse *p, struct span batch)
 {
     struct span records = batch_records(batch);
     uint64_t offset = (uint64_t)batch_base_offset(batch.ptr);
@@ -108,7 +119,7 @@ static int parse_batch(struct parse *p, struct chunk *c, struct span batch)
         int64_t queued;
         int err = message_read(records, &m, &queued, &len);
         if (!err)
-            err = parse_record(p, offset, c, span_of(records.ptr, len));
+            err = parse_record(p, offset, span_of(records.ptr, len));
         if (err)
             return err;
         records = span_of(records.ptr + len, records.len - len);
@@ -126,7 +137,7 @@ static int parse_all(struct parse *p, const struct rope *data)
         while (at < s->len && !err && !p->done) {
             err = batch_peek(span_of(s->ptr + at, s->len - at), &len);
             if (!err)
-                err = parse_batch(p, s->chunk, span_of(s->ptr + at, len));
+                err = parse_batch(p, span_of(s->ptr + at, len));
             at += err ? 0 : len;
         }
     }
@@ -172,21 +183,23 @@ static void skip_damage(struct level_read *lr, int err)
     entry_free(e);
 }
 
-static void take(struct level_read *lr, int err)
+/* ERR_NO_MEMORY: later. */
+static int take(struct level_read *lr, int err)
 {
     struct parse p = {.target = lr->target};
     if (!lr->target)
-        return;
+        return 0;
     if (p.target->gap && lr->r.offset < lr->level->acked.low && err == ERR_OFFSET_RANGE)
-        return; /* the log begins later now: once more */
+        return 0; /* the log begins later now: once more */
     if (!err)
         err = parse_all(&p, &lr->r.data);
     if (!err && (p.target->gap ? p.next <= lr->r.offset : !p.done))
         err = ERR_CORRUPT; /* what is durable must be there */
-    if (err)
-        skip_damage(lr, err);
-    else if (p.target->gap)
+    if (p.target->gap)
         shrink(p.target, p.next);
+    if (err && err != ERR_NO_MEMORY && lr->target)
+        skip_damage(lr, err);
+    return err == ERR_NO_MEMORY ? err : 0;
 }
 
 static void read_done(struct log_read *r, int err)
@@ -195,7 +208,7 @@ static void read_done(struct log_read *r, int err)
     struct queue_level *l = lr->level;
     struct queue *q = l->queue;
     if (!q->deleted) {
-        take(lr, err);
+        (void)take(lr, err);
         l->read = NULL;
         queue_retry_gets(q);
         queue_wake(q);
@@ -228,8 +241,8 @@ bool level_load(struct queue_level *l, struct entry *e)
         l->queue->refs++;
         return false;
     }
-    take(lr, err);
+    err = take(lr, err);
     l->read = NULL;
     read_free(lr);
-    return true;
+    return err != ERR_NO_MEMORY;
 }

@@ -389,8 +389,7 @@ void queue_batch_link(struct queue_batch *b, struct entry *e)
 /* ---- a message -------------------------------------------------------------------------------------------
  */
 
-/* Room for a record of a transient message, in a chunk that it shares with others of the shard. */
-static uint8_t *transient_room(struct queues *qs, size_t len, struct chunk **ret_chunk)
+uint8_t *queue_record_room(struct queues *qs, size_t len, struct chunk **ret_chunk)
 {
     struct chunk *c = qs->transient;
     if (!c || c->cap - c->used < len) {
@@ -430,7 +429,7 @@ static void write_record(struct entry *e, uint8_t *at, size_t len, const struct 
 static int store_in_memory(struct entry *e, const struct message *m)
 {
     size_t len = message_record_bytes(m);
-    uint8_t *at = transient_room(e->level->queue->queues, len, &e->chunk);
+    uint8_t *at = queue_record_room(e->level->queue->queues, len, &e->chunk);
     if (!at)
         return ERR_NO_MEMORY;
     write_record(e, at, len, m);
