@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { TABLE = 1 << 16, SLACK_MS = 60 };
+enum { TABLE = 1 << 16, SLACK_MS = 60, DELAY_MS = 1000 /* before the first retry, unless set */ };
 
 enum fate { FATE_UNKNOWN, FATE_KNOWN, FATE_REFUSED };
 
@@ -39,6 +39,7 @@ struct pending {
     uint64_t number, answered; /* 0: not answered */
     bool acked;
     uint32_t low, rejects;
+    int64_t not_before;
 };
 
 static struct {
@@ -387,6 +388,8 @@ static void check_marks(const struct copy *c, const struct sent *s, const struct
         violation("%s came back %u times, not %u to %u", name_of(c), d->count, c->low, c->high);
     if (p->max_retries >= 0 && c->rejects_low > p->max_retries)
         violation("%s was rejected %u times, and comes back", name_of(c), c->rejects_low);
+    if (os_wall_ms() + SLACK_MS < c->not_before)
+        violation("%s comes back %lld ms too early", name_of(c), (long long)(c->not_before - os_wall_ms()));
     if (p->delivery_limit >= 0 && p->max_retries < 0 && d->count > p->delivery_limit)
         violation("%s came back more often than the limit", name_of(c));
 }
@@ -477,6 +480,8 @@ void ledger_settle(struct copy *c, enum outcome outcome, uint64_t number, unsign
             c->left_life = scene.life;
         dies = c->rejects > p->max_retries;
         come_back(c, dies);
+        if (!dies)
+            c->not_before = os_wall_ms() + (p->retry_min >= 0 ? p->retry_min : DELAY_MS);
         break;
     case OUTCOME_REQUEUE:
         dies = p->delivery_limit >= 0 && c->high >= p->delivery_limit;
@@ -490,8 +495,14 @@ void ledger_settle(struct copy *c, enum outcome outcome, uint64_t number, unsign
         ledger.pending = mem_realloc(ledger.pending, ledger.pending_cap * sizeof(*ledger.pending));
     }
     bool counted = (p->delivery_limit >= 0 || p->max_retries >= 0) && !dies;
-    ledger.pending[ledger.pending_count++] = (struct pending){
-        c, shard, number, 0, outcome == OUTCOME_ACK, counted ? c->low : 0, counted ? c->rejects_low : 0};
+    ledger.pending[ledger.pending_count++] = (struct pending){c,
+                                                              shard,
+                                                              number,
+                                                              0,
+                                                              outcome == OUTCOME_ACK,
+                                                              counted ? c->low : 0,
+                                                              counted ? c->rejects_low : 0,
+                                                              dies ? 0 : c->not_before};
 }
 
 void ledger_settled(uint64_t number, bool durable)
@@ -511,6 +522,8 @@ static void is_durable(const struct pending *p)
         c->low_durable = p->low;
     if (c->rejects_durable < p->rejects)
         c->rejects_durable = p->rejects;
+    if (c->not_before_durable < p->not_before)
+        c->not_before_durable = p->not_before;
 }
 
 void ledger_durable(unsigned shard, uint64_t number)
@@ -552,6 +565,7 @@ void ledger_new_life(bool clean)
         for (struct copy *c = ledger.copies[i]; c; c = c->chained) {
             c->low = c->low_durable;
             c->rejects_low = c->rejects_durable;
+            c->not_before = c->not_before_durable;
         }
     }
 }

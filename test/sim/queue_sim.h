@@ -89,6 +89,7 @@ struct copy {
     unsigned seen_life, left_life, returned_life; /* the last in which it was delivered, settled, returned */
     uint32_t low, high, low_durable;              /* how often it came back */
     uint32_t rejects, rejects_low, rejects_durable;
+    int64_t not_before, not_before_durable; /* ms: it waits for its next attempt */
 };
 
 uint64_t ledger_publish(unsigned publisher, bool persistent, unsigned priority, int64_t ttl,

@@ -197,11 +197,12 @@ def replay_corpus(tally, directory):
 
 def sim_seeds(tally, directory, seeds=SIM_SEEDS):
     programs, _ = executables(directory)
-    if "sim" not in programs:
-        tally.count(False, f"{directory}: the simulation `sim` was not built")
-        return
-    for seed in seeds:
-        tally.program(f"{directory}: sim {seed}", [programs["sim"], str(seed)], 300, SANITIZER_ENV)
+    for name in ("sim", "queue-sim"):
+        if name not in programs:
+            tally.count(False, f"{directory}: the simulation `{name}` was not built")
+            continue
+        for seed in seeds:
+            tally.program(f"{directory}: {name} {seed}", [programs[name], str(seed)], 300, SANITIZER_ENV)
 
 
 def python(*arguments):
