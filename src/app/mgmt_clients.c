@@ -28,7 +28,8 @@ struct clients {
     struct mgmt_view *view;
     enum what what;
     char *vhost, *user, *name, *channel_of; /* only these; NULL: any */
-    bool single;
+    char reason[200];
+    bool single, close; /* close: those told are closed */
     unsigned waiting;
     struct clients_ask asks[];
 };
@@ -189,6 +190,8 @@ static void answer(struct conn *c, struct clients *w, json_t *all)
     json_t *first = w->single ? json_array_get(all, 0) : NULL;
     if (w->single && !first) {
         mgmt_not_found(c, w->ticket.seq);
+    } else if (w->close) {
+        mgmt_no_content(c, w->ticket.seq, 204);
     } else if (w->single) {
         admin_answer_json(c, w->ticket.seq, 200, mgmt_view_columns(w->view, json_incref(first)));
     } else {
@@ -222,8 +225,14 @@ static void look(struct shard *s, struct msg *m)
     struct clients_ask *ask = container_of(m, struct clients_ask, msg);
     struct telling t = {.what = ask->clients, .list = json_array()};
     uint32_t cursor = 0;
-    while ((t.conn = handle_next(&s->conns, &cursor)))
-        amqp_describe(t.conn, &observer, &t);
+    struct conn *c;
+    while ((c = handle_next(&s->conns, &cursor))) {
+        size_t before = json_array_size(t.list);
+        t.conn = c;
+        amqp_describe(c, &observer, &t);
+        if (ask->clients->close && json_array_size(t.list) > before)
+            amqp_close(c, ask->clients->reason);
+    }
     ask->list = t.list;
     m->run = came_back;
     msg_send(s, ask->clients->home, m);
@@ -303,6 +312,24 @@ void mgmt_connections_in(struct conn *c, const struct http_request *req, struct 
 void mgmt_connection(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
     one_named(c, req, ticket, CONNECTIONS);
+}
+
+/* The header X-Reason is what the client hears, as with RabbitMQ. */
+void mgmt_connection_close(struct conn *c, const struct http_request *req, struct http_ticket ticket)
+{
+    struct span reason = http_find_header(req, "X-Reason");
+    struct clients *w = clients_new(c, req, ticket, CONNECTIONS);
+    if (!w)
+        return;
+    w->single = w->close = true;
+    w->name = dup(req->params[0]);
+    if (reason.len)
+        snprintf(w->reason, sizeof(w->reason), "%.*s", SPAN_ARG(reason));
+    else
+        snprintf(w->reason, sizeof(w->reason), "Closed via management plugin");
+    if (!auth_has_tag(c->actor.principal, USER_ADMINISTRATOR) && !w->user) /* monitoring: the own ones */
+        w->user = dup(span_str(c->actor.principal->name));
+    clients_gather(w);
 }
 
 void mgmt_connection_channels(struct conn *c, const struct http_request *req, struct http_ticket ticket)

@@ -11,7 +11,7 @@ import urllib.request
 
 import pika
 from harness.broker import http_get
-from harness.scenario import Skip, equal, eventually, main, scenario, true
+from harness.scenario import Skip, equal, eventually, main, raises, scenario, true
 
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
@@ -41,9 +41,11 @@ def rows(text):
     return [line.split() for line in text.splitlines()]
 
 
-def ask(ctx, path, method="GET"):
+def ask(ctx, path, method="GET", body=None):
     """(status, JSON or None)"""
-    request = urllib.request.Request(f"http://{ctx.http}/api{path}", method=method)
+    request = urllib.request.Request(f"http://{ctx.http}/api{path}", method=method,
+                                     data=None if body is None else json.dumps(body).encode(),
+                                     headers={"Content-Type": "application/json", "X-Reason": "maintenance"})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             status, text = answer.status, answer.read()
@@ -218,6 +220,48 @@ def overview(ctx):
         equal(ask(ctx, "/health/checks/port-listener/1")[0], 503, "a port without a listener")
         equal(ask(ctx, "/health/checks/protocol-listener/mqtt")[0], 503, "a protocol without a listener")
         equal(ask(ctx, "/aliveness-test/none")[0], 404, "no virtual host")
+
+
+@scenario("messages are looked at over the management API, and stay or go")
+def look(ctx):
+    def get(mode, count=1, **more):
+        return ask(ctx, f"/queues/%2F/{queue}/get", "POST", {"ackmode": mode, "count": count, "encoding": "auto", **more})
+
+    with channel(ctx) as ch, filled(ctx, ch, 0, x_dead_letter_exchange="amq.fanout") as queue, filled(ctx, ch, 0) as dead:
+        ch.queue_bind(dead, "amq.fanout")
+        ch.basic_publish("amq.direct", "nobody", b"lost")
+        for body in ("caf\u00e9".encode(), b"\xff\x00", b"three", b"four"):
+            ch.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2, message_id="7", headers={"a": [1, "b"]}))
+        status, told = get("ack_requeue_true", 2)
+        equal((status, [(one["payload"], one["payload_encoding"], one["payload_bytes"]) for one in told]),
+              (200, [("caf\u00e9", "string", 5), ("/wA=", "base64", 2)]), "payloads")
+        equal((told[0]["properties"], told[0]["routing_key"], told[0]["redelivered"], told[0]["message_count"]),
+              ({"delivery_mode": 2, "message_id": "7", "headers": {"a": [1, "b"]}}, queue, False, 3), "properties")
+        equal(figures(ctx, queue), (4, 0, 0), "all is still there")
+        told = get("ack_requeue_false", 2, truncate=3)[1]
+        equal([(one["payload"], one["redelivered"]) for one in told], [("caf", True), ("/wA=", True)], "cut off")
+        equal([one["payload"] for one in get("reject_requeue_false")[1]], ["three"], "rejected")
+        equal([one["payload"] for one in get("ack_requeue_false", 100)[1]], ["four"], "the rest")
+        equal((get("ack_requeue_false"), figures(ctx, queue)), ((200, []), (0, 0, 0)), "nothing is left")
+        eventually(lambda: figures(ctx, dead)[0] == 1, 5, "the rejected one is a dead letter")
+        for wrong in ({"ackmode": "maybe"}, {"count": 0}, {"count": "x"}, {"encoding": "utf-16"}):
+            body = {"ackmode": "ack_requeue_true", "count": 1, "encoding": "auto", **wrong}
+            equal(ask(ctx, f"/queues/%2F/{queue}/get", "POST", body)[0], 400, f"{wrong}")
+        equal(ask(ctx, "/queues/%2F/none/get", "POST", {"ackmode": "ack_requeue_true", "count": 1, "encoding": "auto"})[0],
+              404, "no queue")
+
+
+@scenario("a connection is closed over the management API, and hears why")
+def close(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 0) as queue, channel(ctx) as other:
+        tag = other.basic_consume(queue, lambda *_: None)
+        name = next(one["channel_details"]["connection_name"] for one in ask(ctx, "/consumers")[1] if one["consumer_tag"] == tag)
+        path = f"/connections/{urllib.parse.quote(name)}"
+        equal(ask(ctx, path, "DELETE")[0], 204, "status")
+        error = raises(pika.exceptions.ConnectionClosedByBroker, other.connection.process_data_events, 5)
+        equal((error.reply_code, error.reply_text), (320, "CONNECTION_FORCED - maintenance"), "what it hears")
+        eventually(lambda: ask(ctx, path, "DELETE")[0] == 404, 5, "it is gone")
+        ch.queue_declare(queue, passive=True)
 
 
 if __name__ == "__main__":

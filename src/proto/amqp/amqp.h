@@ -42,4 +42,7 @@ struct amqp_observer {
 /* On the connection's shard. False: it is no connection of AMQP, or not open yet. */
 bool amqp_describe(const struct conn *c, const struct amqp_observer *o, void *arg);
 
+/* Closes a connection that is open, as somebody in charge has decided: 320 with this reason. On its shard. */
+void amqp_close(struct conn *c, const char *reason);
+
 #endif

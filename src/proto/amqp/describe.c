@@ -1,4 +1,5 @@
-/* What of a connection, its channels and consumers is there to see, for the management port. */
+/* What of a connection, its channels and consumers is there to see, for the management port; and its end,
+ * asked for there. */
 #include "proto/amqp/amqp.h"
 #include "proto/amqp/channel.h"
 
@@ -80,4 +81,11 @@ bool amqp_describe(const struct conn *c, const struct amqp_observer *o, void *ar
         if (ac->channels[i] && ac->channels[i]->state)
             tell_channel(ac->channels[i], o, arg);
     return true;
+}
+
+void amqp_close(struct conn *c, const char *reason)
+{
+    struct amqp_conn *ac = c->proto == &amqp_proto ? amqp_conn_of(c->proto_state) : NULL;
+    if (ac && ac->phase == AMQP_CONN_OPEN)
+        amqp_connection_exception(ac, AMQP_CONNECTION_FORCED, AMQP_NO_METHOD, "%s", reason);
 }
