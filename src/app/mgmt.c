@@ -65,6 +65,7 @@ const struct http_route mgmt_routes[] = {
     {HTTP_DELETE, "/api/bindings/{vhost}/e/{source}/q/{queue}/{key}", mgmt_unbind_queue, 0},
     {HTTP_DELETE, "/api/bindings/{vhost}/e/{source}/e/{exchange}/{key}", mgmt_unbind_exchange, 0},
     {HTTP_DELETE, "/api/queues/{vhost}/{name}/contents", mgmt_queue_purge, 0},
+    {HTTP_POST, "/api/exchanges/{vhost}/{name}/publish", mgmt_publish, HTTP_NEEDS_LENGTH},
     {HTTP_POST, "/api/queues/{vhost}/{name}/get", mgmt_queue_get, HTTP_NEEDS_LENGTH},
     {HTTP_GET, "/api/connections", mgmt_connections, 0},
     {HTTP_GET, "/api/connections/{name}", mgmt_connection, 0},

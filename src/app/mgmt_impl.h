@@ -85,7 +85,7 @@ struct span mgmt_tags_of(const json_t *o, struct arena *a);
 
 http_handler mgmt_overview, mgmt_whoami, mgmt_nodes, mgmt_node, mgmt_aliveness;
 http_handler mgmt_check_health, mgmt_check_alarms, mgmt_check_port, mgmt_check_protocol;
-http_handler mgmt_queue_get, mgmt_connection_close;
+http_handler mgmt_publish, mgmt_queue_get, mgmt_connection_close;
 http_handler mgmt_connections, mgmt_connections_in, mgmt_connection, mgmt_connection_channels;
 http_handler mgmt_channels, mgmt_channels_in, mgmt_channel, mgmt_consumers, mgmt_consumers_in;
 http_handler mgmt_users, mgmt_user, mgmt_user_put, mgmt_user_delete, mgmt_user_permissions;

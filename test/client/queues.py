@@ -251,6 +251,36 @@ def look(ctx):
               404, "no queue")
 
 
+@scenario("a message is published over the management API, if its asker may and it leads to a queue")
+def publish(ctx):
+    def send(exchange, key, payload="x", **more):
+        body = {"properties": {}, "routing_key": key, "payload": payload, "payload_encoding": "string", **more}
+        return ask(ctx, f"/exchanges/%2F/{exchange}/publish", "POST", body)
+
+    with channel(ctx) as ch, filled(ctx, ch, 0, x_max_length=4, x_overflow="reject-publish") as queue:
+        ch.queue_bind(queue, "amq.topic", "a.#")
+        properties = {"delivery_mode": 2, "content_type": "text/plain", "headers": {"n": 1}, "priority": 3, "expiration": "60000"}
+        equal(send("amq.topic", "a.b", "caf\u00e9", properties=properties), (200, {"routed": True}), "routed")
+        equal(send("amq.topic", "b"), (200, {"routed": False}), "to nowhere")
+        equal(send("amq.default", queue, "/wA=", payload_encoding="base64"), (200, {"routed": True}), "by the default exchange")
+        method, told, body = ch.basic_get(queue, auto_ack=True)
+        equal((method.exchange, method.routing_key, body), ("amq.topic", "a.b", "caf\u00e9".encode()), "message")
+        equal((told.delivery_mode, told.content_type, told.headers, told.priority, told.expiration),
+              (2, "text/plain", {"n": 1}, 3, "60000"), "properties")
+        equal(ch.basic_get(queue, auto_ack=True)[2], b"\xff\x00", "bytes")
+        for wrong in ({"payload": 7}, {"payload_encoding": "rot13"}, {"payload": "?", "payload_encoding": "base64"},
+                      {"routing_key": "k" * 256}, {"properties": {"priority": 256}}, {"properties": {"expiration": "soon"}},
+                      {"properties": {"type": "t" * 256}}):
+            equal(send("amq.default", **{"key": queue, **({"key": wrong.pop("routing_key")} if "routing_key" in wrong else {}),
+                                         **wrong})[0], 400, f"{wrong}")
+        equal(send("none", queue)[0], 404, "no exchange")
+        ch.queue_declare(queue + "-s", durable=True, arguments={"x-queue-type": "stream"})
+        equal(send("amq.default", queue + "-s")[0], 400, "to a stream")
+        ch.queue_delete(queue + "-s")
+        statuses = [send("amq.default", queue)[0] for _ in range(5)]
+        true(statuses[:4] == [200] * 4 and statuses[4] >= 400, f"a full queue: {statuses}")
+
+
 @scenario("a connection is closed over the management API, and hears why")
 def close(ctx):
     with channel(ctx) as ch, filled(ctx, ch, 0) as queue, channel(ctx) as other:
