@@ -7,16 +7,43 @@
 #include "base/mem.h"
 #include "core/queue.h"
 
-/* RabbitMQ's name for one of several bindings between the same ends: the routing key, and a hash of the
- * arguments if there are any ("~" alone: neither). The hash is our own, stable between answers. */
+static bool is_plain(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-._", c);
+}
+
+static size_t put_escaped(char *at, struct span key)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < key.len; i++)
+        if (key.ptr[i] && is_plain(key.ptr[i]))
+            at[n++] = (char)key.ptr[i];
+        else
+            n += (size_t)sprintf(at + n, "%%%02X", key.ptr[i]);
+    return n;
+}
+
+/* RabbitMQ's name for one of several bindings between the same ends: the routing key, escaped as in a URL,
+ * and a hash of the arguments if there are any ("~" alone: neither). The hash is our own, stable between
+ * answers. */
 struct span mgmt_properties_key(const struct binding *b, struct arena *a)
 {
-    if (b->args.len == 0)
-        return b->key.len ? mgmt_copy(a, b->key) : span_str("~");
-    char *text = arena_alloc(a, b->key.len + 16);
-    int n =
-        snprintf(text, b->key.len + 16, "%.*s~%08x", SPAN_ARG(b->key), crc32c(b->args.ptr, b->args.len));
-    return span_of(text, (size_t)n);
+    if (b->args.len == 0 && b->key.len == 0)
+        return span_str("~");
+    char *text = arena_alloc(a, 3 * b->key.len + 16);
+    size_t n = put_escaped(text, b->key);
+    if (b->args.len)
+        n += (size_t)sprintf(text + n, "~%08x", crc32c(b->args.ptr, b->args.len));
+    return span_of(text, n);
+}
+
+/* Clients put it into a path escaped once more, or as it is: then it has been decoded. */
+static bool is_called(const struct binding *b, struct span properties, struct arena *a)
+{
+    struct span name = mgmt_properties_key(b, a), plain;
+    if (span_eq(name, properties))
+        return true;
+    return http_percent_decode(a, name, false, &plain) == 0 && span_eq(plain, properties);
 }
 
 /* ---- between two ends -----------------------------------------------------------------------------------
@@ -64,7 +91,7 @@ static const struct binding *find_binding(const struct ends *e, struct span prop
 {
     list_each (l, &e->dest->bindings) {
         const struct binding *b = list_entry(l, struct binding, by_dest);
-        if (b->source == e->source && span_eq(mgmt_properties_key(b, a), properties))
+        if (b->source == e->source && is_called(b, properties, a))
             return b;
     }
     return NULL;

@@ -125,6 +125,21 @@ def bindings(ctx):
         true(exchange not in colobus(ctx, "binding", "list"), "it is still listed")
 
 
+@scenario("a binding's properties key is a part of a path, escaped or not")
+def properties_keys(ctx):
+    with channel(ctx) as ch, filled(ctx, ch, 0) as queue:
+        for key, escaped in (("a.#", "a.%23"), ("b/c d~", "b%2Fc%20d%7E"), ("e", "e")):
+            ch.queue_bind(queue, "amq.topic", key)
+            ch.queue_bind(queue, "amq.topic", key, arguments={"n": 1})
+            path = f"/bindings/%2F/e/amq.topic/q/{queue}"
+            told = {one["properties_key"]: one for one in ask(ctx, path)[1]}
+            plain, hashed = sorted(told, key=len)
+            equal((plain, hashed[:len(escaped) + 1], told[hashed]["arguments"]), (escaped, escaped + "~", {"n": 1}), "keys")
+            equal(ask(ctx, f"{path}/{hashed}"), (200, told[hashed]), "as it is")
+            equal(ask(ctx, f"{path}/{urllib.parse.quote(hashed)}"), (200, told[hashed]), "escaped once more")
+            equal([ask(ctx, f"{path}/{one}", "DELETE")[0] for one in told], [204, 204], "deleted")
+
+
 @scenario("lists have columns, an order and pages")
 def lists(ctx):
     with channel(ctx) as ch, filled(ctx, ch, 3) as a, filled(ctx, ch, 5) as b, filled(ctx, ch, 1) as c:
@@ -145,6 +160,8 @@ def lists(ctx):
         status, told = ask(ctx, "/queues?page=100000")
         equal((status, told["error"]), (400, "page_out_of_range"), "too far")
         equal(ask(ctx, "/queues?page=x")[0], 400, "no number")
+        for path in ("/queues/", "/queues//", "/queues/%2F/"):  # Flower asks for the second
+            true(a in [one["name"] for one in ask(ctx, path)[1]], path)
         equal(ask(ctx, "/queues?page=1&use_regex=true&name=(")[0], 400, "no pattern")
 
 

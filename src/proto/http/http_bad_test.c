@@ -90,7 +90,7 @@ static const struct {
     {400, "\x16\x03\x01\x02\x01\x01\n"},
     {404, "GET /t/a HTTP/1.1\r\n" H "\r\n"},
     {404, "GET /t/a/ HTTP/1.1\r\n" H "\r\n"},
-    {404, "GET /t/a/b/ HTTP/1.1\r\n" H "\r\n"},
+    {404, "GET /t/a/b/c HTTP/1.1\r\n" H "\r\n"},
     {404, "GET //t/a/b HTTP/1.1\r\n" H "\r\n"},
     {405, "DELETE / HTTP/1.1\r\n" H "\r\n"},
     {411, P "\r\n"},

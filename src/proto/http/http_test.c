@@ -102,6 +102,17 @@ static int count(const char *text, const char *piece)
     return n;
 }
 
+static void slashes_at_the_end_of_what_is_read_do_not_count(void **state)
+{
+    expect_in(ask("GET /echo/n/ HTTP/1.1\r\n" HOST "\r\n"), "200 OK");
+    f.output_len = 0;
+    expect_in(ask("GET /echo/n// HTTP/1.1\r\n" HOST "\r\n"), "200 OK");
+    f.output_len = 0;
+    expect_in(ask("GET /echo/ HTTP/1.1\r\n" HOST "\r\n"), "404 Not Found");
+    f.output_len = 0;
+    expect_in(ask("DELETE /echo/n/ HTTP/1.1\r\n" HOST "\r\n"), "404 Not Found");
+}
+
 static void pipelined_requests_are_answered_in_order_whatever_finishes_first(void **state)
 {
     ask("GET /later HTTP/1.1\r\n" HOST "\r\nGET /echo/two HTTP/1.1\r\n" HOST
@@ -246,6 +257,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, open_conn, close_conn)
     const struct CMUnitTest tests[] = {
         T(a_get_is_answered_with_its_parameters),
+        T(slashes_at_the_end_of_what_is_read_do_not_count),
         T(pipelined_requests_are_answered_in_order_whatever_finishes_first),
         T(requests_beyond_the_credit_wait_unread),
         T(chunks_are_joined),

@@ -148,10 +148,13 @@ int http_route_find(const struct http_server *server, struct http_request *req,
 {
     *ret_route = NULL;
     *ret_methods = 0;
+    struct span path = req->path; /* some tools ask for lists with a slash at the end, Flower with two */
+    while (req->method == HTTP_GET && path.len > 1 && path.ptr[path.len - 1] == '/')
+        path.len--;
     for (size_t i = 0; i < server->route_count + server->more_route_count; i++) {
         const struct http_route *r =
             i < server->route_count ? &server->routes[i] : &server->more_routes[i - server->route_count];
-        int m = match(r->pattern, req->path, req);
+        int m = match(r->pattern, path, req);
         if (m < 0)
             return m;
         if (m == 0)
