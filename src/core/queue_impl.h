@@ -16,9 +16,9 @@ enum {
     QUEUE_BATCH_SMALL = 4 << 10,  /* the first batch of a turn */
     QUEUE_BATCH_BYTES = 64 << 10, /* and further ones */
     QUEUE_READ_BYTES = 64 << 10,
-    QUEUE_TURN_MAX = 1024,   /* deliveries of a queue before others have their turn */
-    QUEUE_RUN_MAX = 256,     /* deliveries in one run */
-    QUEUE_SPARE_MAX = 16384, /* entries kept for reuse */
+    QUEUE_TURN_MAX = 1024,        /* deliveries of a queue before others have their turn */
+    QUEUE_RUN_MAX = 256,          /* deliveries in one run */
+    QUEUE_SPARE_MAX = 16384,      /* entries kept for reuse */
     QUEUE_MOVE_MISSED_MS = 10000, /* how long later moves wait for one that failed */
     QUEUE_MOVE_RETRY_MS = 500,
     QUEUE_PERSIST_MS = 20, /* acknowledgements alone are written so much later at the most */
@@ -58,7 +58,7 @@ struct entry {
     uint64_t order;           /* the offset it had first, + 1, if it was copied forward; 0: it was not */
     uint8_t state;
     bool gap, batched, redelivered;
-    bool fresh; /* its TTL is 0, and it has not had its chance yet */
+    bool fresh;     /* its TTL is 0, and it has not had its chance yet */
     uint8_t reason; /* ENTRY_MOVING: enum death_reason */
 };
 
@@ -87,8 +87,8 @@ struct entry_note {
 struct level_source {
     uint64_t origin, seq;
     bool stale; /* to be written */
-    /* A move that could not be stored, until it has come again; later ones wait for it, but not for ever: it may not be
-     * meant for this queue any more. 0: none. */
+    /* A move that could not be stored, until it has come again; later ones wait for it, but not for ever: it
+     * may not be meant for this queue any more. 0: none. */
     uint64_t missed, missed_until_ns;
 };
 
@@ -184,7 +184,7 @@ struct queue {
     struct list run_link;      /* in queues->runnable */
     struct list consumers, active;
     uint32_t consumer_count, limited_count;
-    uint32_t fresh_count; /* messages with a TTL of 0 that have not had their chance yet */
+    uint32_t fresh_count;    /* messages with a TTL of 0 that have not had their chance yet */
     struct consumer *single; /* the active one, if only one may be */
     /* ready and unacked are changed by queue_ready_add() and queue_unacked_add() only. */
     uint64_t ready, unacked, moving, ready_bytes;

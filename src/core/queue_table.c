@@ -362,8 +362,8 @@ static bool stream_figures(struct shard *s, uint64_t queue_id, struct queue_figu
     const struct partition *p = partition_find(s, t->partitions[n].log_id);
     if (!p)
         return false;
-    *ret = (struct queue_figures){.ready = log_durable(p->log) - log_start(p->log),
-                                  .bytes = log_bytes(p->log)};
+    *ret =
+        (struct queue_figures){.ready = log_durable(p->log) - log_start(p->log), .bytes = log_bytes(p->log)};
     return true;
 }
 

@@ -208,12 +208,15 @@ def clients(ctx):
               [({"name": queue, "vhost": "/"}, True, 3)], "the consumer")
         details = mine[0]["channel_details"]
         told = ask(ctx, f"/channels/{urllib.parse.quote(details['name'])}")[1]
-        equal((told["number"], told["confirm"], told["messages_unacknowledged"], told["consumer_count"]), (1, True, 3, 1), "channel")
+        equal((told["number"], told["confirm"], told["messages_unacknowledged"], told["consumer_count"]), (1, True, 3, 1),
+              "channel")
         name = urllib.parse.quote(details["connection_name"])
         told = ask(ctx, f"/connections/{name}")[1]
-        equal((told["user"], told["vhost"], told["state"], told["channels"], told["ssl"]), ("guest", "/", "running", 1, False), "connection")
+        equal([told[key] for key in ("user", "vhost", "state", "channels", "ssl")], ["guest", "/", "running", 1, False],
+              "connection")
         equal(told["client_properties"]["version"], pika.__version__, "what the client says it is")
-        true(told["name"] in [one["name"] for one in ask(ctx, "/vhosts/%2F/connections?columns=name")[1]], "not in its virtual host")
+        there = ask(ctx, "/vhosts/%2F/connections?columns=name")[1]
+        true({"name": told["name"]} in there, "not in its virtual host")
         equal(len(ask(ctx, f"/connections/{name}/channels")[1]), 1, "its channels")
         ch.cancel()
     eventually(lambda: ask(ctx, f"/connections/{name}")[0] == 404, 5, "the connection is gone")

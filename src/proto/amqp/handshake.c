@@ -283,7 +283,8 @@ static void on_start_ok(struct amqp_conn *ac, const struct amqp_connection_start
     ac->capabilities = capabilities_of(m->client_properties);
     if (m->client_properties.len <= CLIENT_PROPERTIES_MAX) {
         mem_free((void *)ac->client_properties.ptr);
-        ac->client_properties = span_of(mem_strndup(m->client_properties.ptr, m->client_properties.len), m->client_properties.len);
+        ac->client_properties = span_of(mem_strndup(m->client_properties.ptr, m->client_properties.len),
+                                        m->client_properties.len);
     }
     ac->opened_ms = ac->conn->shard->now_ms;
     while (i < MECHANISMS && (!span_eq_str(m->mechanism, mechanism_names[i]) || !is_offered(ac, i)))
