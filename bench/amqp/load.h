@@ -93,6 +93,7 @@ uint64_t setup_ready(struct load *l, struct peer *p, uint16_t channel);
 
 /* publish.c */
 void publish_templates(struct load *l);
+void publish_templates_free(struct load *l);
 /* Fills outputs with what is due and allowed; returns ns until the next is due, 0: more can be made at once,
  * -1: something has to come first. */
 int64_t publish_round(struct load *l);

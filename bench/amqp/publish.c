@@ -55,6 +55,15 @@ void publish_templates(struct load *l)
         make_template(&l->args, i, &l->templates[i]);
 }
 
+void publish_templates_free(struct load *l)
+{
+    uint32_t n = l->args.fanout ? 1 : l->args.queues;
+    for (uint32_t i = 0; i < n && l->templates; i++)
+        free(l->templates[i].bytes);
+    free(l->templates);
+    l->templates = NULL;
+}
+
 static void set_channel(uint8_t *bytes, uint32_t size, uint16_t channel)
 {
     for (uint32_t at = 0; at < size; at += get32(bytes + at + 3) + FRAME_EXTRA)

@@ -202,6 +202,7 @@ int run_flow(struct load *l)
                 expected(l));
     if (!a->remove)
         finish_connections(l);
+    publish_templates_free(l);
     return whole && l->now.wrong_size == 0 ? 0 : 1;
 }
 

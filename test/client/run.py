@@ -144,7 +144,7 @@ class Target:
         """One more listener for each protocol; clients find them and the authority in the environment."""
         directory, address = os.path.join(broker.work, "tls"), f"127.0.0.1:{free_port()}"
         amqp = f"127.0.0.1:{free_port()}"
-        plain = broker.settings.get("amqp.listen", "off")
+        plain = broker.settings.get("amqp.listen", broker.amqp_address)
         broker.settings.update({"kafka.listen": f"{broker.bootstrap},tls://{address}", **tls.settings(directory),
                                 "amqp.listen": f"tls://{amqp}" if plain == "off" else f"{plain},tls://{amqp}"})
         self.environment = {"TLS": address, "TLS_AMQP": amqp, "TLS_DIR": directory}
