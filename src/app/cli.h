@@ -50,8 +50,8 @@ extern const struct cli_command cmd_serve, cmd_config, cmd_topic_list, cmd_topic
     cmd_queue_list, cmd_queue_describe, cmd_queue_purge, cmd_queue_delete, cmd_exchange_list,
     cmd_binding_list, cmd_user_list, cmd_user_add, cmd_user_passwd, cmd_user_delete, cmd_permission_list,
     cmd_permission_set, cmd_permission_clear, cmd_vhost_list, cmd_vhost_add, cmd_vhost_delete,
-    cmd_policy_list, cmd_policy_set, cmd_policy_clear, cmd_definitions_export, cmd_definitions_import,
-    cmd_dump, cmd_version, cmd_completion;
+    cmd_policy_list, cmd_policy_set, cmd_policy_clear, cmd_tap_list, cmd_tap_add, cmd_tap_delete,
+    cmd_definitions_export, cmd_definitions_import, cmd_dump, cmd_version, cmd_completion;
 
 /* The whole program; returns its exit code. */
 int cli_main(int argc, char **argv);

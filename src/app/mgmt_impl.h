@@ -96,6 +96,7 @@ http_handler mgmt_topic_permissions, mgmt_topic_permission, mgmt_topic_permissio
 http_handler mgmt_policies, mgmt_policies_in, mgmt_policy, mgmt_policy_put, mgmt_policy_delete;
 http_handler mgmt_operator_policies, mgmt_operator_policies_in, mgmt_operator_policy,
     mgmt_operator_policy_put, mgmt_operator_policy_delete;
+http_handler mgmt_taps, mgmt_tap, mgmt_tap_put, mgmt_tap_delete;
 http_handler mgmt_parameters, mgmt_parameter, mgmt_parameter_put, mgmt_parameter_delete;
 http_handler mgmt_queues, mgmt_queues_in, mgmt_queue, mgmt_queue_put, mgmt_queue_delete;
 http_handler mgmt_exchanges, mgmt_exchanges_in, mgmt_exchange, mgmt_exchange_put, mgmt_exchange_delete;

@@ -11,6 +11,7 @@
 #include "core/op_impl.h"
 #include "core/queue.h"
 #include "core/space_impl.h"
+#include "core/tap.h"
 #include "core/topic_table.h"
 #include "core/user_table.h"
 
@@ -275,8 +276,10 @@ static int recover(struct broker *b)
     err = store_start(b->store, b->loops);
     for (unsigned i = 0; i < b->shard_count && !err; i++)
         groups_start(&b->shards[i]);
-    for (unsigned i = 0; i < b->shard_count; i++)
+    for (unsigned i = 0; i < b->shard_count; i++) {
         queues_start(&b->shards[i]);
+        taps_start(&b->shards[i]);
+    }
     alarm_start(&b->shards[0]);
     return err;
 }

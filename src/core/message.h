@@ -59,9 +59,10 @@ struct message_format {
     bool (*property)(const struct message *m, struct span name, struct field *ret);
     /* The headers of the record that it becomes in a topic, in the arena. NULL: none. */
     void (*record)(const struct message *m, struct arena *a, struct record_draft *ret);
-    /* The message that a topic's record becomes, in the arena and the record: all but exchange and key of what
-     * did not come by this format, which stay as they are. NULL: it cannot. */
-    void (*of_record)(const struct record *r, struct arena *a, struct message *ret);
+    /* The message that a topic's record becomes, in the arena and the record: format, props, body, priority;
+     * exchange and key only of what came from an exchange. `enters` queues: then what decides about it there
+     * (deaths) is not believed, and ttl_ms is set. NULL: it cannot. */
+    void (*of_record)(const struct record *r, bool enters, struct arena *a, struct message *ret);
 };
 
 /* Set by the program before the broker starts; NULL: nobody knows this format. */

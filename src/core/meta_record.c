@@ -10,6 +10,7 @@
 #include "core/meta_record_impl.h"
 #include "core/op_impl.h"
 #include "core/policy_impl.h"
+#include "core/tap.h"
 
 const struct meta_record_ops *meta_record_ops[RECORD_KINDS] = {
     [RECORD_USER] = &user_record_ops,
@@ -18,6 +19,7 @@ const struct meta_record_ops *meta_record_ops[RECORD_KINDS] = {
     [RECORD_POLICY] = &policy_record_ops,
     [RECORD_OPERATOR_POLICY] = &operator_policy_record_ops,
     [RECORD_PARAMETER] = &parameter_record_ops,
+    [RECORD_TAP] = &tap_record_ops,
 };
 
 /* A shard's replica. */

@@ -19,6 +19,7 @@ enum meta_record_kind {
     RECORD_GLOBAL_PARAMETER = 7,
     RECORD_VHOST_LIMIT = 8,
     RECORD_USER_LIMIT = 9,
+    RECORD_TAP = 10, /* core/tap.h */
     RECORD_KINDS
 };
 

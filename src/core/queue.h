@@ -30,9 +30,9 @@ struct batch_wait {
 struct publish_item {
     struct message msg;    /* spans lie in the operation's chunks */
     uint32_t first, count; /* its queues: op_publish.queues[first .. first + count) */
-    uint64_t tag;          /* the submitter's, e.g. a channel and its sequence number */
-    int err; /* out: 0; ERR_REFUSED: a queue is full and refuses (overflow); ERR_NO_SPACE; ...; the
-                worst over its queues. A queue that is gone is no error. */
+    uint64_t tag; /* the submitter's, e.g. a channel and its sequence number; of a sequence its number */
+    int err;      /* out: 0; ERR_REFUSED: a queue is full and refuses (overflow); ERR_NO_SPACE; ...; the
+                     worst over its queues. A queue that is gone is no error. */
 };
 
 /* complete() comes when every persistent message is durable in every durable queue, or has failed; messages
@@ -50,6 +50,14 @@ struct op_publish {
     size_t bytes;          /* of all messages, for credit */
     /* the core's */
     uint64_t origin, origin_seq; /* of a move: the log it comes from, and its number there; 0: none */
+    /* A tap's: messages for one durable queue, with numbers (tags) from `origin` that ascend. The queue takes
+     * each once, across crashes, and none after one that it refuses (then err of all that follow is
+     * ERR_REFUSED). */
+    bool sequence;
+    bool publishing, broken;
+    uint64_t
+        *batch_last; /* of a sequence: the last number in each batch joined; `pending` counts them, too */
+    uint32_t joined, appended;
     struct batch_wait wait;
     struct store_wait settled; /* a move that had come before */
     uint32_t pending;

@@ -51,6 +51,7 @@ void op_publish_free(struct op_publish *p)
     for (uint32_t i = 0; i < p->chunk_count; i++)
         chunk_unref(p->chunks[i]);
     mem_free(p->chunks);
+    mem_free(p->batch_last);
     mem_free(p->items);
     mem_free(p->queues);
     op_free(p);
@@ -77,18 +78,34 @@ static struct queue *move_target(const struct op_publish *p)
     return p->origin ? queue_by_id(s->queues, p->queues[0]) : NULL;
 }
 
+/* The queue knows how far it has come with each batch, in one group with it. With priorities batches of
+ * several levels are filled at a time: it knows that when all are there. */
+static void sequence_appended(struct op_publish *p, struct queue *q)
+{
+    uint32_t nth = p->appended++;
+    if (p->broken)
+        return;
+    if (q->level_count == 1)
+        level_came_from(&q->level, p->origin, p->batch_last[nth]);
+    else if (!p->publishing && p->appended == p->joined)
+        level_came_from(&q->level, p->origin, p->origin_seq);
+}
+
 static void op_appended(struct batch_wait *w, int err)
 {
     struct op_publish *p = container_of(w, struct op_publish, wait);
     struct queue *q = move_target(p);
+    p->broken |= err != 0;
     if (err) {
         fail_items(p, err);
-        if (q)
+        if (q && !p->sequence)
             level_missed_from(&q->level, p->origin, p->origin_seq);
         release(p);
         return;
     }
-    if (q)
+    if (q && p->sequence)
+        sequence_appended(p, q);
+    else if (q)
         level_came_from(&q->level, p->origin, p->origin_seq);
 }
 
@@ -125,12 +142,27 @@ static void publish_one(struct queues *qs, struct op_publish *p, struct publish_
         it->msg.flags |= MESSAGE_PERSISTENT;
 }
 
+static void joined_batch(struct op_publish *p)
+{
+    p->batch_last = mem_realloc(p->batch_last, (p->joined + 1) * sizeof(*p->batch_last));
+    p->joined++;
+    p->pending++;
+}
+
 static void came_before(struct store_wait *w, int err)
 {
     struct op_publish *p = container_of(w, struct op_publish, settled);
     if (err)
         fail_items(p, err);
     release(p);
+}
+
+static void wait_for_before(struct shard *s, struct op_publish *p)
+{
+    p->pending++;
+    p->settled.done = came_before;
+    store_wait(s->store, &p->settled);
+    shard_appended(s);
 }
 
 /* A move (of one message to one queue) that was cut off by a crash, perhaps, comes again: once is enough. */
@@ -140,10 +172,7 @@ static bool is_repeated(struct shard *s, struct op_publish *p)
     struct level_source *src = q ? map_get_u64(&q->level.sources, p->origin + 1) : NULL;
     if (!src || p->origin_seq > src->seq)
         return false;
-    p->pending++;
-    p->settled.done = came_before;
-    store_wait(s->store, &p->settled);
-    shard_appended(s);
+    wait_for_before(s, p);
     return true;
 }
 
@@ -156,6 +185,38 @@ static bool is_too_early(const struct shard *s, const struct op_publish *p)
     return src && src->missed && p->origin_seq > src->missed && s->now_ns < src->missed_until_ns;
 }
 
+/* batch_last is set after the message joined: a batch that is full is sealed when the next one comes. */
+static void publish_sequence(struct shard *s, struct op_publish *p)
+{
+    struct queue *q = queue_by_id(s->queues, p->queues[0]);
+    const struct level_source *src = q ? map_get_u64(&q->level.sources, p->origin + 1) : NULL;
+    uint64_t known = src ? src->seq : 0;
+    bool repeated = false;
+    int err = 0;
+    p->publishing = true;
+    for (uint32_t i = 0; q && i < p->count; i++) {
+        struct publish_item *it = &p->items[i];
+        int r = err ? ERR_REFUSED : it->tag <= known ? 0 : queue_enqueue(q, &it->msg, &p->wait);
+        if (r == ERR_REFUSED && !err && q->info->config->overflow == OVERFLOW_REJECT_DEAD_LETTER)
+            r = 0; /* it went to the dead letters, once */
+        if (r < 0) {
+            it->err = err = r;
+            continue;
+        }
+        repeated |= it->tag <= known;
+        if (r > 0)
+            joined_batch(p);
+        p->origin_seq = it->tag;
+        if (p->joined)
+            p->batch_last[p->joined - 1] = it->tag;
+    }
+    p->publishing = false;
+    if (repeated)
+        wait_for_before(s, p);
+    if (q && q->level_count > 1 && p->joined && p->appended == p->joined && !p->broken)
+        level_came_from(&q->level, p->origin, p->origin_seq);
+}
+
 static void start(struct shard *s, struct msg *m)
 {
     struct op_publish *p = container_of(m, struct op_publish, op.msg);
@@ -163,6 +224,8 @@ static void start(struct shard *s, struct msg *m)
     p->pending = 1;
     if (s->saving)
         p->op.err = ERR_STOPPING;
+    else if (p->sequence)
+        publish_sequence(s, p);
     else if (is_too_early(s, p))
         p->op.err = ERR_AGAIN;
     else if (!is_repeated(s, p))

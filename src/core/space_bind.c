@@ -4,6 +4,7 @@
 #include "core/config.h"
 #include "core/op_impl.h"
 #include "core/space_impl.h"
+#include "core/tap.h"
 #include "core/topic_post.h"
 #include "core/topic_table.h"
 
@@ -170,6 +171,10 @@ static int prepare_bind(struct meta *m, struct meta_change *ch)
     struct binding *old = t.dest ? exchange_find_binding(x, t.dest, b->key, b->args) : NULL;
     if (b->unbind)
         return prepare_unbinding(m, ch, b, v, old);
+    if (!old && v->vhost.id == DEFAULT_SPACE && tap_closes_cycle(m->shard, b->source, b->kind, b->dest)) {
+        b->e.why = "the binding would send messages in a circle, through a tap";
+        return ERR_ARGUMENT;
+    }
     return old ? META_NOTHING : prepare_binding(m, ch, b, x, &t);
 }
 

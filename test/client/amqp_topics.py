@@ -1,9 +1,16 @@
 """Between RabbitMQ's clients and Kafka's: pika and kafka-python on either end."""
 
+import collections
 import contextlib
 import datetime
+import itertools
+import json
 import os
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 
 import pika
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -12,6 +19,7 @@ from harness.control import Control
 from harness.scenario import Skip, equal, eventually, main, raises, scenario, true
 from harness.wire import Connection
 
+KILLS = 4
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 
@@ -388,6 +396,210 @@ def partitions(ctx):
         equal(len(records(topic, 30, 3)), 30, "records of the topic")
 
 
+# ---- taps ----------------------------------------------------------------------------------------------------------
+
+
+def http(ctx, method, path, document=None):
+    """(status, JSON or text) of the management port."""
+    body = None if document is None else json.dumps(document).encode()
+    request = urllib.request.Request(f"http://{ctx.http}{path}", body, method=method, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def tap(ctx, topic, exchange, **more):
+    name = ctx.name("tap")
+    equal(http(ctx, "PUT", f"/api/taps/{name}", {"topic": topic, "exchange": exchange, **more})[0], 201, "status of a new tap")
+    return name
+
+
+def furnished(ch, ctx, *keys, **arguments):
+    """(exchange, queue): a durable queue bound to a topic exchange."""
+    exchange, queue = ctx.name("x"), ctx.name("q")
+    ch.exchange_declare(exchange, "topic", durable=True)
+    ch.queue_declare(queue, durable=True, arguments={k.replace("_", "-"): v for k, v in arguments.items()})
+    for key in keys or ("#",):
+        ch.queue_bind(queue, exchange, key)
+    return exchange, queue
+
+
+def drain(ch, queue, count, limit_s=15):
+    """Bodies, once as many are there; and then nothing more."""
+    found, deadline = [], time.monotonic() + limit_s
+    while len(found) < count and time.monotonic() < deadline:
+        method, _, body = ch.basic_get(queue, auto_ack=True)
+        if method:
+            found.append(body)
+        else:
+            ch.connection.sleep(0.02)
+    ch.connection.sleep(0.3)
+    while (got := ch.basic_get(queue, auto_ack=True))[0]:
+        found.append(got[2])
+    return found
+
+
+@scenario("a tap carries what kafka-python produces into queues, compressed or not, with the topic's name as routing key", timeout=60)
+def tapped(ctx):
+    topic = create(ctx.name("t"), 3)
+    with channel(ctx) as ch:
+        exchange, queue = furnished(ch, ctx, topic)
+        values = [b"early %d " % i + b"y" * 300 for i in range(100)]
+        produce(topic, values, compression_type="zstd", linger_ms=10)
+        name = tap(ctx, topic, exchange)
+        equal(http(ctx, "GET", f"/api/taps/{name}"), (200, {"name": name, "topic": topic, "exchange": exchange, "routing_key": topic, "from": "first"}), "the tap")
+        if ctx.pid:  # the command line says the same
+            program = os.readlink(f"/proc/{ctx.pid}/exe")
+            listed = subprocess.run([program, "tap", "list", "--broker", ctx.http], capture_output=True, text=True, check=True).stdout
+            true([name, topic, exchange, topic, "first"] in [line.split() for line in listed.splitlines()], f"listed: {listed}")
+            second = ctx.name("tap")
+            for words, said in ((("add", second, topic, exchange, "--routing-key", "nobody", "--next"), f"added {second}\n"), (("delete", second), f"deleted {second}\n")):
+                done = subprocess.run([program, "tap", *words, "--broker", ctx.http], capture_output=True, text=True, check=False)
+                equal((done.stdout, done.stderr), (said, ""), f"tap {words[0]}")
+        true(name in [t["name"] for t in http(ctx, "GET", "/api/taps")[1]], "it is listed")
+        equal(drain(ch, queue, 100), values, "values from before the tap")
+        producer = KafkaProducer(bootstrap_servers=kafka_address())
+        for i in range(300):
+            producer.send(topic, b"%d" % i, partition=i % 3, key=b"k%d" % i, headers=[("content-type", b"text/plain"), ("h", b"x")])
+        producer.flush()
+        producer.close()
+        eventually(lambda: ch.queue_declare(queue, passive=True).method.message_count == 300, 10, "300 messages")
+        method, properties, body = ch.basic_get(queue, auto_ack=True)
+        equal((method.routing_key, method.exchange, properties.content_type, properties.headers, properties.delivery_mode),
+              (topic, exchange, "text/plain", {"h": "x", "kafka-key": f"k{body.decode()}"}, 2), "a message")
+        found = [body, *drain(ch, queue, 299)]
+        for n in range(3):
+            equal([b for b in found if int(b) % 3 == n], [b"%d" % i for i in range(n, 300, 3)], f"partition {n}")
+        equal(http(ctx, "DELETE", f"/api/taps/{name}")[0], 204, "deleted")
+        produce(topic, [b"after"])
+        equal(drain(ch, queue, 0), [], "messages without a tap")
+        ch.queue_delete(queue)
+        ch.exchange_delete(exchange)
+
+
+@scenario("a tap from 'next' with a key of its own takes what comes from then on")
+def from_next(ctx):
+    topic = create(ctx.name("t"))
+    produce(topic, [b"old"])
+    with channel(ctx) as ch:
+        exchange, queue = furnished(ch, ctx, "order.*")
+        name = tap(ctx, topic, exchange, **{"from": "next", "routing_key": "order.new"})
+        ch.connection.sleep(0.5)
+        produce(topic, [b"new"])
+        equal(drain(ch, queue, 1), [b"new"], "messages")
+        http(ctx, "DELETE", f"/api/taps/{name}")
+        ch.queue_delete(queue)
+        ch.exchange_delete(exchange)
+
+
+@scenario("a full queue stalls its tap, never the producer, and gets the rest when there is room, in order", timeout=60)
+def stalled(ctx):
+    topic = create(ctx.name("t"))
+    with channel(ctx) as ch:
+        exchange, queue = furnished(ch, ctx, x_max_length=10, x_overflow="reject-publish")
+        free = ch.queue_declare("", exclusive=True).method.queue
+        ch.queue_bind(free, exchange, "#")
+        name = tap(ctx, topic, exchange)
+        values = [b"%d" % i for i in range(60)]
+        equal(produce(topic, values), list(range(60)), "offsets")
+        eventually(lambda: ch.queue_declare(queue, passive=True).method.message_count == 10, 10, "a full queue")
+        equal(drain(ch, queue, 60, 40), values, "messages")
+        equal(drain(ch, free, 60), values, "messages of the other queue, which does not keep numbers")
+        http(ctx, "DELETE", f"/api/taps/{name}")
+        ch.queue_delete(queue)
+        ch.exchange_delete(exchange)
+
+
+def flood(address, topic, prefix):
+    """A program of its own that sends until it is killed: what it sent last may be in the topic or not."""
+    producer = KafkaProducer(bootstrap_servers=address, linger_ms=1, retries=0)
+    for i in itertools.count():
+        producer.send(topic, b"%s-%d" % (prefix.encode(), i), partition=i % 2)
+        if i % 50 == 0:
+            time.sleep(0.002)
+
+
+@scenario("kill -9 in the midst: a tap goes on where it was, nothing is lost and no queue has anything twice", timeout=180)
+def tap_killed(ctx):
+    topic, control = create(ctx.name("t"), 2), Control()
+    with channel(ctx) as ch:
+        exchange, queue = furnished(ch, ctx)
+        other = ctx.name("q")
+        ch.queue_declare(other, durable=True, arguments={"x-max-priority": 3})
+        ch.queue_bind(other, exchange, "#")
+        name = tap(ctx, topic, exchange)
+
+    for n in range(KILLS):
+        with subprocess.Popen([sys.executable, __file__, "flood", kafka_address(), topic, str(n)], stderr=subprocess.DEVNULL) as sender:
+            time.sleep(1.2 + n * 0.037)  # it takes its time to begin
+            control.kill()
+            sender.kill()  # so that nothing comes later
+        control.start()
+    reader = KafkaConsumer(bootstrap_servers=kafka_address(), group_id=None)
+    total = sum(reader.end_offsets([TopicPartition(topic, n) for n in range(2)]).values())
+    reader.close()
+    true(total > 1000 * KILLS, f"only {total} records came into the topic")
+    stored = records(topic, total, 2)
+    with channel(ctx) as ch:
+        for target in (queue, other):
+            eventually(lambda target=target: ch.queue_declare(target, passive=True).method.message_count >= total, 60, f"all messages of {target}")
+            counts = collections.Counter(drain(ch, target, total, 60))
+            wanted = collections.Counter(record.value for record in stored)
+            wrong = sorted((body, counts[body], wanted[body]) for body in counts | wanted if counts[body] != wanted[body])
+            equal((len(wrong), wrong[:5], wrong[-5:]), (0, [], []), f"messages of {target}: there, and in the topic")
+            ch.queue_delete(target)
+        http(ctx, "DELETE", f"/api/taps/{name}")
+        ch.exchange_delete(exchange)
+
+
+@scenario("what would go in a circle through a tap is refused, as a tap and as a binding; so are names that are not there")
+def circles(ctx):
+    topic = create(ctx.name("t"))
+    with channel(ctx) as ch:
+        outer, inner = ctx.name("x"), ctx.name("x")
+        for exchange in (outer, inner):
+            ch.exchange_declare(exchange, "fanout", durable=True)
+        ch.exchange_bind(destination=inner, source=outer)
+        path, wanted = f"/api/taps/{ctx.name('tap')}", {"topic": topic, "exchange": outer}
+        ch.queue_bind(topic, inner, "", arguments={"x-target": "topic"})
+        status, why = http(ctx, "PUT", path, wanted)
+        equal(status, 400, "status")
+        true("circle" in str(why), f"reason {why}")
+        ch.queue_unbind(topic, inner, "", arguments={"x-target": "topic"})
+        equal(http(ctx, "PUT", path, wanted)[0], 201, "status without the binding")
+        error = raises(ChannelClosedByBroker, ch.queue_bind, topic, inner, "", arguments={"x-target": "topic"})
+        equal((error.reply_code, "circle" in error.reply_text), (406, True), "refusal")
+    equal(http(ctx, "PUT", path, {"topic": topic, "exchange": ctx.name("x")})[0] in (400, 404), True, "no exchange")
+    equal(http(ctx, "PUT", path, {"topic": ctx.name("t"), "exchange": outer})[0] in (400, 404), True, "no topic")
+    equal(http(ctx, "DELETE", path)[0], 204, "deleted")
+    equal(http(ctx, "DELETE", path)[0], 404, "deleted again")
+    with channel(ctx) as ch:
+        ch.exchange_delete(inner)
+        ch.exchange_delete(outer)
+
+
+@scenario("what came from AMQP into the topic enters queues by a tap with its properties, but for identity and deaths")
+def round_trip(ctx):
+    topic = create(ctx.name("t"))
+    with channel(ctx) as ch:
+        into = bind(ch, ctx, topic)
+        exchange, queue = furnished(ch, ctx)
+        name = tap(ctx, topic, exchange)
+        ch.confirm_delivery()
+        ch.basic_publish(into, "order.1", b"body", pika.BasicProperties(
+            user_id="guest", app_id="a", headers={"x-death": [{"queue": "q"}], "keep": {"n": [1, 2]}}))
+        eventually(lambda: ch.queue_declare(queue, passive=True).method.message_count == 1, 10, "the message")
+        _, properties, body = ch.basic_get(queue, auto_ack=True)
+        equal((body, properties.app_id, properties.user_id, properties.headers), (b"body", "a", None, {"keep": {"n": [1, 2]}}), "message")
+        http(ctx, "DELETE", f"/api/taps/{name}")
+        ch.queue_delete(queue)
+        for x in (into, exchange):
+            ch.exchange_delete(x)
+
+
 @scenario("streams and bindings to topics outlive a kill, and readers go on where they were told to", timeout=120)
 def killed(ctx):
     control = Control()
@@ -409,5 +621,7 @@ def killed(ctx):
         ch.exchange_delete(exchange)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1] == "flood":
+    flood(*sys.argv[2:])
+elif __name__ == "__main__":
     main("amqp-topics")

@@ -228,7 +228,36 @@ static struct span without_user(struct span raw, struct amqp_props *p, struct ar
     return amqp_props_encode(p, a);
 }
 
-void amqp_message_of_record(const struct record *r, struct arena *a, struct message *ret)
+static struct span without_claims(struct span table, struct arena *a)
+{
+    struct fields_writer w;
+    fields_writer_init(&w, a);
+    amqp_headers_copy(&w, table, is_claim);
+    return fields_done(&w);
+}
+
+static int64_t ttl_of(const struct amqp_props *p)
+{
+    int64_t ms = 0;
+    if (!(p->flags & AMQP_EXPIRATION) || p->expiration.len == 0 || p->expiration.len > 10)
+        return -1;
+    for (size_t i = 0; i < p->expiration.len; i++) {
+        if (p->expiration.ptr[i] < '0' || p->expiration.ptr[i] > '9')
+            return -1;
+        ms = ms * 10 + (p->expiration.ptr[i] - '0');
+    }
+    return ms <= UINT32_MAX ? ms : -1;
+}
+
+static void enter(struct amqp_props *p, struct arena *a, struct message *ret)
+{
+    if (p->flags & AMQP_HEADERS)
+        p->headers = without_claims(p->headers, a);
+    ret->props = amqp_props_encode(p, a);
+    ret->ttl_ms = ttl_of(p);
+}
+
+void amqp_message_of_record(const struct record *r, bool enters, struct arena *a, struct message *ret)
 {
     struct span raw, name;
     struct amqp_props p;
@@ -241,6 +270,8 @@ void amqp_message_of_record(const struct record *r, struct arena *a, struct mess
     } else {
         ret->priority = p.flags & AMQP_PRIORITY ? p.priority : 0;
         ret->props = without_user(raw, &p, a);
+        if (enters)
+            enter(&p, a, ret);
     }
     if (amqp_record_header(r, AMQP_RECORD_EXCHANGE, &name) && name.ptr && name.len <= UINT8_MAX)
         ret->exchange = name;

@@ -13,7 +13,7 @@
 
 /* As in struct message_format. */
 void amqp_message_record(const struct message *m, struct arena *a, struct record_draft *ret);
-void amqp_message_of_record(const struct record *r, struct arena *a, struct message *ret);
+void amqp_message_of_record(const struct record *r, bool enters, struct arena *a, struct message *ret);
 bool amqp_message_property(const struct message *m, struct span name, struct field *ret);
 /* The record's header of that name; false: there is none. */
 bool amqp_record_header(const struct record *r, const char *name, struct span *ret_value);

@@ -240,7 +240,7 @@ static void deliver(struct amqp_stream *st, const struct record *r)
     struct field offset = {.tag = 'l', .integer = r->offset};
     struct arena a;
     arena_init(&a);
-    amqp_message_of_record(r, &a, &msg);
+    amqp_message_of_record(r, false, &a, &msg);
     struct amqp_method m = {.id = AMQP_BASIC_DELIVER,
                             .basic_deliver = {.consumer_tag = k->tag,
                                               .delivery_tag = k->ch->state->next_tag++,
