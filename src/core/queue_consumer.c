@@ -46,8 +46,12 @@ static void choose_single(struct queue *q)
         return;
     list_each (l, &q->consumers) {
         struct consumer *c = list_entry(l, struct consumer, link);
-        if (!c->get && !c->cancelled && (!best || c->priority > best->priority))
+        if (c->get || c->cancelled)
+            continue;
+        if (!best || c->priority > best->priority)
             best = c;
+        if (!q->prioritized)
+            break;
     }
     if (!best)
         return;
@@ -104,6 +108,7 @@ static void start_consume(struct shard *s, struct msg *m)
         if (!o->get) {
             q->consumer_count++;
             q->exclusive = o->exclusive;
+            q->prioritized = q->prioritized || o->priority != 0;
             metrics_gauge_add_at(s->metrics, METRIC_QUEUE_CONSUMERS, 0, 1);
             q->limited_count += o->limited;
             q->had_consumer = true;

@@ -22,6 +22,61 @@ struct entry *entry_new(struct queue_level *l)
     return e;
 }
 
+/* ---- places ----------------------------------------------------------------------------------------------
+ */
+
+/* What comes back in a wild order has a long way to its place. Who had one is remembered, the latest of them,
+ * and others set out from there: so the way is a part of the list only. */
+enum { FINGERS = 1024, FAR = 32 };
+
+struct fingers {
+    uint32_t next;
+    struct finger {
+        uint64_t pos;
+        struct entry *entry; /* in level->ready; NULL: it has left it */
+    } at[FINGERS];
+};
+
+void fingers_free(struct fingers *f)
+{
+    mem_free(f);
+}
+
+static void finger_drop(struct entry *e)
+{
+    if (!e->finger)
+        return;
+    e->level->fingers->at[e->finger - 1].entry = NULL;
+    e->finger = 0;
+}
+
+static void finger_add(struct entry *e)
+{
+    struct queue_level *l = e->level;
+    if (!l->fingers)
+        l->fingers = mem_zalloc(sizeof(*l->fingers));
+    uint32_t n = l->fingers->next++ % FINGERS;
+    if (l->fingers->at[n].entry)
+        finger_drop(l->fingers->at[n].entry);
+    l->fingers->at[n] = (struct finger){e->pos, e};
+    e->finger = (uint16_t)(n + 1);
+}
+
+/* The nearest before that position; NULL: none. */
+static struct entry *finger_below(const struct queue_level *l, uint64_t pos)
+{
+    const struct finger *best = NULL;
+    for (uint32_t i = 0; l->fingers && i < FINGERS; i++) {
+        const struct finger *f = &l->fingers->at[i];
+        if (f->entry && f->pos < pos && (!best || f->pos > best->pos) && !f->entry->gap)
+            best = f;
+    }
+    return best ? best->entry : NULL;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------
+ */
+
 static void forget_record(struct entry *e)
 {
     if (!e->record)
@@ -38,6 +93,7 @@ void entry_free(struct entry *e)
     struct queues *qs = e->level->queue->queues;
     assert(!list_linked(&e->link));
     entry_no_longer_fresh(e);
+    finger_drop(e);
     if (e->level->hint == e)
         e->level->hint = NULL;
     forget_record(e);
@@ -103,6 +159,21 @@ static struct list *divide_gap(struct queue_level *l, struct entry *gap, uint64_
     return after;
 }
 
+/* The first that ends behind that position; there is one. */
+static struct list *find_place(const struct queue_level *l, uint64_t pos, bool *ret_far)
+{
+    bool hinted = l->hint && !l->hint->gap && l->hint->pos < pos;
+    struct list *at = hinted ? l->hint->link.next : l->ready.next;
+    for (unsigned steps = 0; end_pos(at) <= pos; at = at->next)
+        if (++steps == FAR) {
+            struct entry *f = finger_below(l, pos);
+            if (f && f->pos > list_entry(at, struct entry, link)->pos)
+                at = &f->link;
+            *ret_far = true;
+        }
+    return at;
+}
+
 /* Nearly always the place is at the end (a new message) or at the front (one that comes back). */
 static void insert_sorted(struct queue_level *l, struct entry *e)
 {
@@ -110,10 +181,10 @@ static void insert_sorted(struct queue_level *l, struct entry *e)
         list_add_tail(&l->ready, &e->link);
         return;
     }
-    struct list *before =
-        l->hint && !l->hint->gap && l->hint->pos < e->pos ? l->hint->link.next : l->ready.next;
-    while (end_pos(before) <= e->pos)
-        before = before->next;
+    bool far = false;
+    struct list *before = find_place(l, e->pos, &far);
+    if (far)
+        finger_add(e);
     struct entry *b = list_entry(before, struct entry, link);
     if (b->gap && b->pos <= e->pos)
         before = divide_gap(l, b, e->pos);
@@ -139,6 +210,7 @@ void entry_take(struct entry *e)
     assert(e->state == ENTRY_READY && !e->gap && q->ready > 0);
     entry_no_longer_fresh(e);
     list_del(&e->link);
+    finger_drop(e);
     if (e->level->hint == e)
         e->level->hint = NULL;
     if (e->record)

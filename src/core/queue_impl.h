@@ -59,7 +59,8 @@ struct entry {
     uint8_t state;
     bool gap, batched, redelivered;
     bool fresh;     /* its TTL is 0, and it has not had its chance yet */
-    uint8_t reason; /* ENTRY_MOVING: enum death_reason */
+    uint8_t reason;  /* ENTRY_MOVING: enum death_reason */
+    uint16_t finger; /* in level->fingers, + 1; 0: none */
 };
 
 static inline uint64_t gap_end(const struct entry *e)
@@ -119,7 +120,8 @@ struct queue_level {
     uint64_t next_pos;
     struct entry
         *hint;       /* of `ready`, put in last: the next one that comes back is often behind it; or NULL */
-    uint32_t loaded; /* entries of `ready` with a record */
+    struct fingers *fingers; /* other entries of `ready` to look for a place from; NULL: none */
+    uint32_t loaded;         /* entries of `ready` with a record */
     struct acked acked;
     struct queue_batch *batch; /* being filled */
     struct list batch_link;    /* in queues->batches */
@@ -175,6 +177,7 @@ struct consumer {
 struct queue {
     uint32_t magic;
     bool deleted, had_consumer;
+    bool prioritized;     /* it had a consumer with a priority */
     bool exclusive;       /* it has one consumer, which is to be the only one */
     uint16_t level_count; /* max_priority + 1 */
     struct queue_info *info;
@@ -256,6 +259,7 @@ struct entry *entry_new(struct queue_level *l);
 /* It is out of every list: acknowledges it if it is in the log, and frees it. */
 void entry_drop(struct entry *e);
 void entry_free(struct entry *e);
+void fingers_free(struct fingers *f);
 void entry_unload(struct entry *e); /* its record can be read again */
 /* Into level->ready at its position. */
 void entry_make_ready(struct entry *e);

@@ -36,6 +36,8 @@ void level_memory_fini(struct queue_level *l)
     for (size_t i = 0; (p = map_next(&l->sources, &i));)
         mem_free(p);
     map_fini(&l->sources);
+    fingers_free(l->fingers);
+    l->fingers = NULL;
     mem_free(l->unsaved);
     mem_free(l->stale);
     l->unsaved = NULL;

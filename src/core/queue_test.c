@@ -534,6 +534,49 @@ static void an_old_message_does_not_keep_the_log(void **state)
     kit_stop();
 }
 
+static void check_order(const struct taker *t, unsigned count)
+{
+    char body[16];
+    assert_int_equal(t->seen_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(body, sizeof(body), "m%u", i);
+        assert_string_equal(t->seen[i].body, body);
+    }
+}
+
+static struct taker *take_all(const char *queue, unsigned count)
+{
+    struct taker *t = kit_consume_with(queue, (struct op_consume){.limited = true}, NULL);
+    kit_window(t, 0, count);
+    kit_run_ms(100);
+    check_order(t, count);
+    return t;
+}
+
+/* Far from each other, so that the way to each place is long; and some leave meanwhile. */
+static void what_comes_back_in_any_order_takes_its_old_place(void **state)
+{
+    enum { ALL = 1000, STEP = 367 };
+    kit_start(state);
+    kit_declare("q", true, "");
+    publish_many("q", 0, ALL, true);
+    struct taker *t = take_all("q", ALL);
+    for (unsigned i = 0; i < ALL; i++) {
+        uint64_t lease = (uint64_t)i * STEP % ALL + 1;
+        kit_settle(t, lease, lease, OUTCOME_RELEASE, false);
+        if (i % 300 == 299) {
+            struct taker *other = kit_consume("q", 100, false);
+            kit_run_ms(20);
+            assert_int_equal(other->seen_count, 100);
+            kit_release(other);
+            kit_check();
+        }
+    }
+    kit_release(t);
+    kit_release(take_all("q", ALL));
+    kit_stop();
+}
+
 static uintptr_t top, deepest;
 
 static struct span note_depth(const struct message *m, const struct death *d, struct arena *a)
@@ -711,6 +754,7 @@ int main(void)
         BOTH(the_dead_are_neither_lost_nor_doubled),
         BOTH(retries_wait_longer_each_time),
         BOTH(an_old_message_does_not_keep_the_log),
+        BOTH(what_comes_back_in_any_order_takes_its_old_place),
         BOTH(a_long_way_of_full_queues_needs_no_stack),
         BOTH(a_limited_consumer_that_is_not_active_asks_for_nothing),
         BOTH(a_burst_is_for_who_waits_whatever_the_limits),
