@@ -64,8 +64,10 @@ def trace(options, report):
     if not shutil.which("strace"):
         report.skip("acknowledgements follow their fdatasync", "no strace", options.strict)
         return
+    import queue_sync
     import sync_order
     sync_order.run(options, report)
+    queue_sync.run(options, report)
 
 
 def full(options, report):
