@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real crashes and other extremes: `run.py kill`, `trace`, `full` or `many`. Each prints TAP lines."""
+"""Real crashes and other extremes: `run.py kill`, `queues`, `trace`, `full` or `many`. Each prints TAP lines."""
 
 import argparse
 import os
@@ -60,6 +60,16 @@ def kill(options, report):
         report(not complaints, "no complaint of a sanitizer or assertion in the log", "\n".join(complaints[:20]))
 
 
+def queues(options, report):
+    import queue_kill
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 30)
+    with Broker(options.binary, shards=options.shards, settings=options.settings) as broker:
+        queue_kill.run(broker, options.rounds, seed, report)
+        complaints = broker.complaints()
+        report(not complaints, "no complaint in the log", "\n".join(complaints[:20] if report.failed == 0 else
+                                                                    [*complaints[:20], broker.log_tail(40)]))
+
+
 def trace(options, report):
     if not shutil.which("strace"):
         report.skip("acknowledgements follow their fdatasync", "no strace", options.strict)
@@ -82,7 +92,7 @@ def many(options, report):
 
 def main():
     parser = argparse.ArgumentParser(prog="test/crash/run.py", description=__doc__)
-    parser.add_argument("what", choices=("kill", "trace", "full", "many"))
+    parser.add_argument("what", choices=("kill", "queues", "trace", "full", "many"))
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, help="of the kill loop; default: a new one, which is printed")
     parser.add_argument("--shards", type=int, default=1)

@@ -278,6 +278,8 @@ def step_crash(tally):
     for shards in ("1", "3"):  # small files, so that journals are recycled and segments closed all the time
         tally.program(f"kill -9, small files, shards={shards}",
                       crash("kill", "--rounds", "20", "--shards", shards, *SMALL_FILES), 400)
+    for shards in ("1", "3"):
+        tally.program(f"kill -9, queues, shards={shards}", crash("queues", "--rounds", "4", "--shards", shards), 200)
     tally.program("order of system calls", crash("trace", "--shards", "3"), 300)
     for shards in ("1", "3"):
         tally.program(f"full disk, shards={shards}", crash("full", "--shards", shards), 300)
