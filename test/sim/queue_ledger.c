@@ -583,7 +583,7 @@ static bool went_on(uint64_t id, struct span trail, unsigned queue, uint8_t reas
     uint8_t after[HOPS_MAX * HOP_BYTES];
     if (!targets)
         return true;
-    if (trail.len + HOP_BYTES > sizeof(after) || depth > HOPS_MAX)
+    if (trail.len + HOP_BYTES > (HOPS_MAX - 1) * (size_t)HOP_BYTES || depth > HOPS_MAX)
         return true; /* refused as a cycle */
     if (trail.len)
         memcpy(after, trail.ptr, trail.len);

@@ -36,6 +36,8 @@ void plans_init(void)
         p->max_priority = sim_random_below(3) == 0 ? 3 : 0;
         p->max_retries = pick(3, 0, 3);
         p->retry_min = p->max_retries >= 0 ? pick(2, 50, 400) : -1;
+        if (p->retry_min >= 0 && sim_random_below(2))
+            p->retry_min += 3000; /* beyond the next start */
         p->delivery_limit = pick(4, 0, 4);
         p->single = sim_random_below(6) == 0;
         p->dead = (enum plan_dead)sim_random_below(3);
