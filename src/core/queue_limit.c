@@ -2,11 +2,42 @@
 #include "base/err.h"
 #include "core/queue_impl.h"
 
-static bool is_full(const struct queue *q, size_t more, size_t bytes)
+static bool exceeds(const struct queue *q, uint64_t count, uint64_t bytes)
 {
     const struct queue_config *c = q->info->config;
-    return (c->max_length >= 0 && q->ready + more > (uint64_t)c->max_length) ||
-           (c->max_bytes >= 0 && q->ready_bytes + bytes > (uint64_t)c->max_bytes);
+    return (c->max_length >= 0 && count > (uint64_t)c->max_length) ||
+           (c->max_bytes >= 0 && bytes > (uint64_t)c->max_bytes);
+}
+
+/* Ready messages that go to consumers as soon as it is their turn (or they are durable). RabbitMQ hands them
+ * over at once, so they don't fill the queue. */
+static uint64_t taken_soon(const struct queue *q)
+{
+    uint64_t n = 0, room = 0;
+    list_each (l, &q->active) {
+        const struct consumer *c = list_entry(l, struct consumer, active);
+        uint64_t each = c->no_ack || c->prefetch == 0 ? q->ready : c->prefetch - c->unacked;
+        n += c->limited && c->credit < each ? c->credit : each;
+        room += c->window - c->in_flight;
+        if (n >= q->ready && room >= q->ready_bytes)
+            return q->ready;
+    }
+    if (room < q->ready_bytes) {
+        uint64_t fit = (uint64_t)((double)q->ready * (double)room / (double)q->ready_bytes);
+        n = n < fit ? n : fit;
+    }
+    return n < q->ready ? n : q->ready;
+}
+
+/* Has it no place for one more message? */
+static bool is_full(const struct queue *q, size_t bytes)
+{
+    if (!exceeds(q, q->ready + 1, q->ready_bytes + bytes))
+        return false;
+    if (list_empty(&q->active) || q->ready == 0)
+        return true;
+    uint64_t stay = q->ready - taken_soon(q);
+    return exceeds(q, stay + 1, bytes + (uint64_t)((double)q->ready_bytes * (double)stay / (double)q->ready));
 }
 
 int queue_admit(struct queue *q, const struct message *m)
@@ -14,7 +45,7 @@ int queue_admit(struct queue *q, const struct message *m)
     const struct queue_config *c = q->info->config;
     if (c->overflow == OVERFLOW_DROP_HEAD || (c->max_length < 0 && c->max_bytes < 0))
         return 0;
-    if (!is_full(q, 1, m->body.len))
+    if (!is_full(q, m->body.len))
         return 0;
     metrics_add(queue_metrics(q), METRIC_QUEUE_REFUSED, 1);
     if (c->overflow == OVERFLOW_REJECT_DEAD_LETTER)
@@ -58,7 +89,8 @@ static bool drop_from_gap(struct queue_level *l, struct entry *gap)
 void queue_trim(struct queue *q)
 {
     struct queue_level *l;
-    while (q->info->config->overflow == OVERFLOW_DROP_HEAD && is_full(q, 0, 0) && (l = lowest(q))) {
+    while (q->info->config->overflow == OVERFLOW_DROP_HEAD && exceeds(q, q->ready, q->ready_bytes) &&
+           (l = lowest(q))) {
         struct entry *e = list_entry(list_first(&l->ready), struct entry, link);
         if (e->gap) {
             bool dead_letters = !span_is_null(q->info->config->dead_letter_exchange);

@@ -656,6 +656,23 @@ static void a_burst_is_for_who_waits_whatever_the_limits(void **state)
     kit_stop();
 }
 
+/* What consumers are about to take fills no queue; what they may not take does. */
+static void a_full_queue_refuses_nothing_that_somebody_waits_for(void **state)
+{
+    kit_start(state);
+    kit_declare("q", true, "x-max-length=2;x-overflow=reject-publish");
+    struct taker *t = kit_consume("q", 5, false);
+    for (unsigned i = 0; i < 10; i++)
+        kit_publish_async("q", "m", true);
+    kit_run_ms(50);
+    assert_int_equal(t->seen_count, 5);
+    assert_int_equal(kit_ready("q"), 2);
+    assert_int_equal(kit_publish("q", "m", true), ERR_REFUSED);
+    kit_release(t);
+    kit_check();
+    kit_stop();
+}
+
 /* It holds memory of the store, in every state that a message can be in. */
 static void what_was_read_again_does_not_outlive_the_store(void **state)
 {
@@ -755,6 +772,7 @@ int main(void)
         BOTH(retries_wait_longer_each_time),
         BOTH(an_old_message_does_not_keep_the_log),
         BOTH(what_comes_back_in_any_order_takes_its_old_place),
+        BOTH(a_full_queue_refuses_nothing_that_somebody_waits_for),
         BOTH(a_long_way_of_full_queues_needs_no_stack),
         BOTH(a_limited_consumer_that_is_not_active_asks_for_nothing),
         BOTH(a_burst_is_for_who_waits_whatever_the_limits),
