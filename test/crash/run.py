@@ -82,7 +82,9 @@ def trace(options, report):
 
 def full(options, report):
     import disk_full
+    import queue_full
     disk_full.run(options, report)
+    queue_full.run(options, report)
 
 
 def many(options, report):
