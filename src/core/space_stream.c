@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "core/broker.h"
+#include "core/config.h"
 #include "core/fields.h"
 #include "core/op_impl.h"
 #include "core/space_impl.h"
@@ -40,11 +41,22 @@ static void set(struct op_topic_create *t, enum topic_config_id id, int64_t valu
     (void)err;
 }
 
+/* Room for the largest message that AMQP lets in, properties twice, as far as the journal takes it as one. */
+static int64_t max_batch(const struct config *c)
+{
+    enum { PROPERTIES_BYTES = 512 << 10, JOURNAL_HEAD_BYTES = 8 << 10 };
+    uint64_t wanted = c->amqp_max_message_bytes + PROPERTIES_BYTES;
+    uint64_t fits = c->journal_file_bytes / 4 - JOURNAL_HEAD_BYTES;
+    return (int64_t)(wanted < fits ? wanted : fits);
+}
+
 /* Nothing goes by itself unless it was asked for (RabbitMQ). */
-static void set_config(struct op_topic_create *t, struct span args)
+static void set_config(struct op_topic_create *t, struct span args, const struct config *c)
 {
     struct field f;
     topic_config_default(&t->config);
+    if (max_batch(c) > (int64_t)t->config.max_message_bytes)
+        set(t, TOPIC_CONFIG_MAX_MESSAGE, max_batch(c));
     bool age = fields_get_str(args, "x-max-age", &f);
     set(t, TOPIC_CONFIG_RETENTION_MS, age ? stream_max_age_ms(f.bytes) : -1);
     bool bytes = fields_get_str(args, "x-max-length-bytes", &f);
@@ -75,7 +87,7 @@ static void make_topic(struct meta *m, struct op_queue_declare *d)
     t->op.actor = d->e.op.actor;
     t->name = d->name;
     t->partitions = 1;
-    set_config(t, d->args);
+    set_config(t, d->args, m->shard->config);
     d->topic = t;
     op_topic_create_submit(t);
 }

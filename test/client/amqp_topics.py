@@ -305,6 +305,30 @@ def waiting(ctx):
         equal(ch.consumer_tags, [], "consumers of a queue that is gone")
 
 
+@scenario("streams take large messages, and a reader who leaves much unread gets all of it in order", timeout=60)
+def large(ctx):
+    with channel(ctx) as ch:
+        queue = declare_stream(ch, ctx.name("s"))
+        ch.confirm_delivery()
+        bodies = [bytes([i]) * 3000000 for i in range(3)] + [b"%d " % i + b"x" * 5000 for i in range(4000)]
+        for body in bodies[:3]:
+            ch.basic_publish("", queue, body, PERSISTENT)
+    with channel(ctx) as ch:
+        for body in bodies[3:]:
+            ch.basic_publish("", queue, body)
+    with channel(ctx) as ch:
+        eventually(lambda: ch.queue_declare(queue, passive=True).method.message_count == len(bodies), 20, "all messages")
+        got = []
+        ch.basic_qos(prefetch_count=65535)
+        ch.basic_consume(queue, lambda *message: got.append(message[3]), arguments={"x-stream-offset": "first"})
+        time.sleep(1)  # 29 MB wait for who does not read
+        deadline = time.monotonic() + 30
+        while len(got) < len(bodies) and time.monotonic() < deadline:
+            ch.connection.process_data_events(0.1)
+        true(got == bodies, f"{len(got)} of {len(bodies)} messages, or others")
+        ch.queue_delete(queue)
+
+
 @scenario("a stream's filter passes messages of some values, and those without one if asked")
 def filters(ctx):
     with channel(ctx) as ch:
