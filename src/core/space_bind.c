@@ -140,6 +140,17 @@ static void claim(struct meta_change *ch, struct op_bind *b)
         claim_entity(ch, b->kind == DEST_QUEUE ? META_KEY_QUEUE : META_KEY_EXCHANGE, vhost, b->dest, false);
 }
 
+/* A stream goes with its topic, whose deletion must not meet the binding either. */
+static void claim_stream(struct meta *m, struct meta_change *ch, const struct vspace *v,
+                         const struct op_bind *b)
+{
+    const struct queue_info *q = b->kind == DEST_QUEUE ? space_queue(v, b->dest) : NULL;
+    struct topic *t;
+    uint32_t partition;
+    if (q && q->type == QUEUE_STREAM && topic_of_stream(m->shard, b->dest, &t, &partition))
+        meta_change_key(ch, meta_change_keep(ch, span_of(t->name, t->name_len)), false);
+}
+
 static int prepare_bind(struct meta *m, struct meta_change *ch)
 {
     enum { OWN_KEYS = 3 };
@@ -163,6 +174,7 @@ static int prepare_bind(struct meta *m, struct meta_change *ch)
     if (err)
         return err;
     ch->keys[0].alone = x->auto_delete;
+    claim_stream(m, ch, v, b);
     if (!meta_change_free(m, ch))
         return META_LATER;
     err = find_target(m, v, b, &t);

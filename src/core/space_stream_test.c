@@ -110,6 +110,36 @@ static void a_partition_is_a_stream_under_a_name_with_its_number(void **state)
     finish();
 }
 
+/* In one round of the metadata the one must not pull the ground from under the other. */
+static void binding_a_stream_and_deleting_its_topic_do_not_meet(void **state)
+{
+    start(state);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(declare_stream("s", DURABLE), 0);
+        struct op_bind *b = new_bind("amq.fanout", DEST_QUEUE, "s", "k");
+        struct op_topic_delete *t = new_op(sizeof(*t), nobody);
+        t->name = str("s");
+        struct op_queue_declare *busy = new_declare("busy", DURABLE, SPAN_NULL, alice);
+        op_queue_declare_submit(busy); /* a round of its own: the others wait for the next one */
+        if (i % 2)
+            op_bind_submit(b);
+        op_topic_delete_submit(t);
+        if (i % 2 == 0)
+            op_bind_submit(b);
+        wait_all();
+        assert_int_equal(t->op.err, 0);
+        assert_int_equal(b->e.op.err, i % 2 ? 0 : ERR_NOT_FOUND);
+        op_entity_free(&b->e);
+        op_entity_free(&busy->e);
+        op_topic_delete_free(t);
+        assert_false(queue_on_all("s"));
+        assert_int_equal(bindings_on_all("amq.fanout"), 0);
+        assert_int_equal(delete_queue("busy", 0), 0);
+        crash();
+    }
+    finish();
+}
+
 static void what_no_stream_can_be_is_refused(void **state)
 {
     start(state);
@@ -149,6 +179,7 @@ int main(void)
         BOTH(a_stream_adopts_the_topic_of_its_name),
         BOTH(stream_and_topic_go_together),
         BOTH(a_partition_is_a_stream_under_a_name_with_its_number),
+        BOTH(binding_a_stream_and_deleting_its_topic_do_not_meet),
         BOTH(what_no_stream_can_be_is_refused),
         cmocka_unit_test(ages_are_read_as_rabbitmq_writes_them),
     };
