@@ -54,6 +54,8 @@ void amqp_confirm_part(struct amqp_conn *ac, uint64_t tag, int err)
     }
     struct confirms *cf = &ch->state->confirms;
     uint64_t seq = cf->first + (uint32_t)((uint32_t)tag - (uint32_t)cf->first);
+    if (!confirms_awaits(cf, seq))
+        return; /* of a channel that had this number, and the same bits of its generation, long ago */
     confirms_done(cf, seq, err != 0);
     amqp_confirm_later(ch);
 }

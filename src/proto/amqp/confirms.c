@@ -39,11 +39,15 @@ uint64_t confirms_publish(struct confirms *c, unsigned parts)
     return c->next++;
 }
 
+bool confirms_awaits(const struct confirms *c, uint64_t seq)
+{
+    return seq >= c->first && seq < c->next && (c->slots[seq & (c->cap - 1)] & ~FAILED);
+}
+
 void confirms_done(struct confirms *c, uint64_t seq, bool failed)
 {
-    assert(seq >= c->first && seq < c->next);
+    assert(confirms_awaits(c, seq));
     uint8_t *slot = &c->slots[seq & (c->cap - 1)];
-    assert(*slot & ~FAILED);
     *slot = (uint8_t)(*slot - 1) | (failed ? FAILED : 0);
 }
 

@@ -25,7 +25,9 @@ void confirms_init(struct confirms *c);
 void confirms_fini(struct confirms *c);
 /* A publish with this many parts (0: it is decided already); returns its number. */
 uint64_t confirms_publish(struct confirms *c, unsigned parts);
-/* One part of `seq` is back. */
+/* Is a part of `seq` not back yet? */
+bool confirms_awaits(const struct confirms *c, uint64_t seq);
+/* One part of `seq`, which is awaited, is back. */
 void confirms_done(struct confirms *c, uint64_t seq, bool failed);
 /* What to tell now: all from the last told one up to *ret_last. False: nothing. */
 struct confirm {

@@ -135,6 +135,25 @@ static void any_order_of_completion_tells_each_once(void **state)
     assert_int_equal(confirms_open(&c), 0);
 }
 
+/* An answer to another channel that had the same number is none of these. */
+static void only_what_is_open_is_awaited(void **state)
+{
+    (void)state;
+    assert_false(confirms_awaits(&c, 0));
+    assert_false(confirms_awaits(&c, 1));
+    confirms_publish(&c, 2);
+    confirms_publish(&c, 0);
+    assert_true(confirms_awaits(&c, 1));
+    assert_false(confirms_awaits(&c, 2));
+    assert_false(confirms_awaits(&c, 3));
+    confirms_done(&c, 1, true);
+    assert_true(confirms_awaits(&c, 1));
+    confirms_done(&c, 1, false);
+    assert_false(confirms_awaits(&c, 1));
+    expect(1, false, true);
+    assert_false(confirms_awaits(&c, 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -147,6 +166,7 @@ int main(void)
         TEST(equal_outcomes_are_told_together),
         TEST(nothing_is_told_before_what_was_published_before),
         TEST(any_order_of_completion_tells_each_once),
+        TEST(only_what_is_open_is_awaited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

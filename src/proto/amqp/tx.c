@@ -134,7 +134,8 @@ static void part_over(struct amqp_channel *ch, int err)
 
 void amqp_tx_part(struct amqp_channel *ch, int err)
 {
-    part_over(ch, err);
+    if (tx_of(ch)->committing) /* else it is of a channel that had this number long ago */
+        part_over(ch, err);
 }
 
 static void synced(struct conn *c, struct op *op)
