@@ -131,6 +131,33 @@ static void a_delayed_message_expires_where_it_goes(void **state)
     kit_stop();
 }
 
+/* On a full disk: who is refused must not get it later. */
+static void a_delayed_message_that_was_refused_never_comes(void **state)
+{
+    enum { TRIES = 40000 };
+    unsigned confirmed = 0;
+    int err = 0;
+    char body[900];
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = 0;
+    kit_start(state);
+    kit_declare_delayed("later");
+    kit_declare("q", true, "");
+    kit_bind("later", "q", "k");
+    sim_disk_capacity(sim_disk_used());
+    while (!err && confirmed < TRIES) {
+        err = kit_publish_delayed("later", "k", body, 60000, -1);
+        confirmed += !err;
+    }
+    assert_int_equal(err, ERR_NO_SPACE);
+    sim_disk_capacity(UINT64_MAX);
+    kit_check();
+    kit_run_ms(70000);
+    assert_int_equal(kit_ready("q"), confirmed);
+    kit_check();
+    kit_stop();
+}
+
 #define BOTH(f)                                                                                              \
     {#f ", 1 shard", f, NULL, NULL, "1"},                                                                    \
     {                                                                                                        \
@@ -145,6 +172,7 @@ int main(void)
         BOTH(a_limit_passes_by_what_is_delayed),
         BOTH(a_queue_that_is_deleted_lets_go_of_the_store),
         BOTH(a_delayed_message_expires_where_it_goes),
+        BOTH(a_delayed_message_that_was_refused_never_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -259,6 +259,20 @@ static void batch_durable(struct store_wait *w, int err)
     batch_free(b);
 }
 
+/* Out of the delayed ones, unless it went with its queue already. */
+static void undelay(struct entry *e)
+{
+    struct heap *h = &e->level->queue->delayed;
+    for (size_t i = 0; i < h->count; i++) {
+        struct entry_delay *d = container_of(h->nodes[i], struct entry_delay, node);
+        if (d->entry != e)
+            continue;
+        heap_remove(h, &d->node);
+        mem_free(d);
+        return;
+    }
+}
+
 /* It cannot be stored: its messages were never there. */
 static void batch_failed(struct queue_batch *b, int err)
 {
@@ -267,8 +281,9 @@ static void batch_failed(struct queue_batch *b, int err)
         e->batched = false;
         if (e->state == ENTRY_READY)
             entry_take(e);
-        if (e->state != ENTRY_DELAYED || b->level->queue->deleted)
-            entry_free(e); /* a copy, too: its original stays where it is */
+        if (e->state == ENTRY_DELAYED)
+            undelay(e);
+        entry_free(e); /* a copy, too: its original stays where it is */
     }
     queue_wake(b->level->queue);
     for (uint32_t i = 0; i < b->wait_count; i++)
