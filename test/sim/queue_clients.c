@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { ITEMS = 4, HELD = 4096, BODY_MAX = 6000 };
+enum { ITEMS = 4, HELD = 32768, BODY_MAX = 6000 };
 
 static unsigned publishing, settling, asking; /* unanswered, of this life */
 
