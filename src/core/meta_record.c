@@ -228,6 +228,8 @@ static int prepare(struct meta *m, struct meta_change *ch)
     assert(r->kind > 0 && r->kind < RECORD_KINDS);
     if (ch->key_count == 0)
         claim(ch, r);
+    if (ch->key_count == 1 && r->kind == RECORD_TAP && !span_is_null(r->value))
+        meta_change_key(ch, tap_edges_key(), true);
     if (!meta_change_free(m, ch))
         return META_LATER;
     int err = check(m, r);

@@ -140,14 +140,18 @@ static void claim(struct meta_change *ch, struct op_bind *b)
         claim_entity(ch, b->kind == DEST_QUEUE ? META_KEY_QUEUE : META_KEY_EXCHANGE, vhost, b->dest, false);
 }
 
-/* A stream goes with its topic, whose deletion must not meet the binding either. */
-static void claim_stream(struct meta *m, struct meta_change *ch, const struct vspace *v,
-                         const struct op_bind *b)
+/* A stream goes with its topic, whose deletion must not meet the binding either. And what may lead on through
+ * taps meets no other such edge. */
+static void claim_edge(struct meta *m, struct meta_change *ch, const struct vspace *v,
+                       const struct op_bind *b)
 {
     const struct queue_info *q = b->kind == DEST_QUEUE ? space_queue(v, b->dest) : NULL;
     struct topic *t;
     uint32_t partition;
-    if (q && q->type == QUEUE_STREAM && topic_of_stream(m->shard, b->dest, &t, &partition))
+    if (b->kind == DEST_QUEUE && (!q || q->type != QUEUE_STREAM))
+        return;
+    meta_change_key(ch, tap_edges_key(), meta_record_count(m->shard, RECORD_TAP) > 0);
+    if (q && topic_of_stream(m->shard, b->dest, &t, &partition))
         meta_change_key(ch, meta_change_keep(ch, span_of(t->name, t->name_len)), false);
 }
 
@@ -174,7 +178,7 @@ static int prepare_bind(struct meta *m, struct meta_change *ch)
     if (err)
         return err;
     ch->keys[0].alone = x->auto_delete;
-    claim_stream(m, ch, v, b);
+    claim_edge(m, ch, v, b);
     if (!meta_change_free(m, ch))
         return META_LATER;
     err = find_target(m, v, b, &t);

@@ -37,7 +37,7 @@ static int check_put(struct shard *s, struct op_record *r, const struct meta_rec
     struct meta_record now = {.key = r->key, .value = r->value};
     struct tap tap;
     tap_of_record(&now, &tap);
-    if (r->key.len == 0 || r->key.len > META_MAX_NAME || tap.key.len > META_MAX_NAME) {
+    if (r->key.len == 0 || r->key.ptr[0] == 0 || r->key.len > META_MAX_NAME || tap.key.len > META_MAX_NAME) {
         r->why = "names and routing keys of taps have 1 to 255 bytes";
         return ERR_ARGUMENT;
     }
@@ -95,6 +95,12 @@ void tap_fill_drop(struct op_record *r, struct span name)
     r->key = keep(r, name);
     r->value = SPAN_NULL;
     r->check = check_drop;
+}
+
+struct span tap_edges_key(void)
+{
+    static const uint8_t key[] = {META_KEY_RECORD, RECORD_TAP, 0, 'e', 'd', 'g', 'e', 's'};
+    return span_of(key, sizeof(key)); /* no name of a tap begins with a zero */
 }
 
 /* ---- circles ------------------------------------------------------------------------------------------- */

@@ -32,6 +32,10 @@ void tap_of_record(const struct meta_record *r, struct tap *ret);
 /* Would messages go in a circle through a tap, if `source` also led to this? For who makes a binding. */
 bool tap_closes_cycle(const struct shard *s, struct span source, enum dest_kind kind, struct span dest);
 
+/* A change that makes a tap, or an edge that taps may lead to, claims this (meta_change_key()): a tap alone,
+ * an edge alone if there are taps, so that no two of one round close a circle together. */
+struct span tap_edges_key(void);
+
 /* For meta_record.c, and when the broker starts: cursors begin. */
 extern const struct meta_record_ops tap_record_ops;
 void taps_start(struct shard *s);

@@ -230,6 +230,37 @@ static void circles_are_refused(void **state)
     kit_stop();
 }
 
+/* Each is fine alone: they come into one round of the metadata, behind another that keeps it busy. */
+static void two_edges_of_one_round_close_no_circle(void **state)
+{
+    kit_start(state);
+    create_topic("t", 1);
+    struct op_record *busy = op_new_internal(kit_shard(), sizeof(*busy), over, NULL);
+    struct op_record *r = op_new_internal(kit_shard(), sizeof(*r), over, NULL);
+    struct op_bind *b = op_new_internal(kit_shard(), sizeof(*b), over, NULL);
+    struct tap tap = {.name = span_str("x"), .topic = span_str("t"), .exchange = span_str("amq.direct")};
+    arena_init(&busy->arena);
+    arena_init(&r->arena);
+    tap_fill_put(busy, &tap);
+    tap.name = span_str("a");
+    tap.exchange = span_str("amq.fanout");
+    tap_fill_put(r, &tap);
+    b->source = span_str("amq.fanout");
+    b->kind = DEST_TOPIC;
+    b->dest = span_str("t");
+    pending += 3;
+    op_record_submit(busy);
+    op_record_submit(r);
+    op_bind_submit(b);
+    wait_for(&pending);
+    assert_int_equal(r->op.err, 0);
+    assert_int_equal(b->e.op.err, ERR_ARGUMENT);
+    op_record_free(busy);
+    op_record_free(r);
+    op_entity_free(&b->e);
+    kit_stop();
+}
+
 int main(void)
 {
     static char one[] = "1", three[] = "3";
@@ -244,6 +275,7 @@ int main(void)
         BOTH(crashes_lose_and_repeat_nothing),
         BOTH(not_with_priorities_either),
         BOTH(circles_are_refused),
+        BOTH(two_edges_of_one_round_close_no_circle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
