@@ -45,8 +45,8 @@ static void hmac_is_that_of_rfc_4231(void **state)
 
 static void base64_goes_there_and_back(void **state)
 {
-    static const char *const pairs[][2] = {
-        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}};
+    static const char *const pairs[][2] = {{"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
+                                           {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}};
     for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         char text[16];
         uint8_t bytes[8];
@@ -69,10 +69,8 @@ static void what_is_not_base64_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(digests_are_of_both_parts_together),
-        cmocka_unit_test(pbkdf2_is_that_of_rfc_7914),
-        cmocka_unit_test(hmac_is_that_of_rfc_4231),
-        cmocka_unit_test(base64_goes_there_and_back),
+        cmocka_unit_test(digests_are_of_both_parts_together), cmocka_unit_test(pbkdf2_is_that_of_rfc_7914),
+        cmocka_unit_test(hmac_is_that_of_rfc_4231),           cmocka_unit_test(base64_goes_there_and_back),
         cmocka_unit_test(what_is_not_base64_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* Alarms: memory for messages in queues, or space on the disk, runs short. Publishers are held back then, in
  * their protocol's words; acknowledgements and consumers go on, since only they can end it.
  *
- * Memory: at 80 % of memory.queue-bytes, until 60 %. Disk: below disk.free-limit, looked at every two seconds,
- * until there is half as much again; or while the store refuses publishers. */
+ * Memory: at 80 % of memory.queue-bytes, until 60 %. Disk: below disk.free-limit, looked at every two
+ * seconds, until there is half as much again; or while the store refuses publishers. */
 #ifndef COLOBUS_CORE_ALARM_H
 #define COLOBUS_CORE_ALARM_H
 

@@ -40,7 +40,7 @@ struct broker {
     struct metrics_shard *journal_metrics; /* written by the journal's thread */
     struct meta *meta;
     struct users *users; /* of user_table.c */
-    void *front; /* of proto/front.c */
+    void *front;         /* of proto/front.c */
 
     char cluster_id[65]; /* text; set before ready() */
     uint64_t started_ns;

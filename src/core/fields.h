@@ -44,16 +44,17 @@ static inline bool field_is_integer(const struct field *f)
 }
 /* The same value, as RabbitMQ compares arguments: all integers are one class, all floats another. */
 bool field_eq(const struct field *a, const struct field *b);
-/* "the value '10' of type 'long'", as RabbitMQ words it in "inequivalent arg"; f NULL: "none". In the arena, as
- * is all text here; long values are cut, and what does not print is '?'. */
+/* "the value '10' of type 'long'", as RabbitMQ words it in "inequivalent arg"; f NULL: "none". In the arena,
+ * as is all text here; long values are cut, and what does not print is '?'. */
 const char *field_describe(const struct field *f, struct arena *a);
 const char *field_type_name(char tag); /* "longstr", "signedint", ...: RabbitMQ's names */
 /* The value alone: strings as they are, the rest as Erlang prints it (field_term(): strings, too). */
 const char *field_text(const struct field *f, struct arena *a);
 const char *field_term(const struct field *f, struct arena *a);
 /* What comes after "inequivalent arg 'NAME' for queue 'q' in vhost '/': " if two tables differ in this field:
- * "received '5' but current is '10'", "received none but current is the value '10' of type 'long'". NULL: they
- * are equivalent in it (rabbit_misc:assert_args_equivalence1, without its exception for x-queue-type). */
+ * "received '5' but current is '10'", "received none but current is the value '10' of type 'long'". NULL:
+ * they are equivalent in it (rabbit_misc:assert_args_equivalence1, without its exception for x-queue-type).
+ */
 const char *fields_difference(struct span current, struct span received, struct span name, struct arena *a);
 /* The table sorted by names, those of one name in their order: itself, or in the arena. */
 struct span fields_sort(struct span table, struct arena *a);

@@ -58,7 +58,7 @@ struct entry {
     uint64_t order;           /* the offset it had first, + 1, if it was copied forward; 0: it was not */
     uint8_t state;
     bool gap, batched, redelivered;
-    bool fresh;     /* its TTL is 0, and it has not had its chance yet */
+    bool fresh;      /* its TTL is 0, and it has not had its chance yet */
     uint8_t reason;  /* ENTRY_MOVING: enum death_reason */
     uint16_t finger; /* in level->fingers, + 1; 0: none */
 };
@@ -119,7 +119,7 @@ struct queue_level {
     struct list ready;
     uint64_t next_pos;
     struct entry
-        *hint;       /* of `ready`, put in last: the next one that comes back is often behind it; or NULL */
+        *hint; /* of `ready`, put in last: the next one that comes back is often behind it; or NULL */
     struct fingers *fingers; /* other entries of `ready` to look for a place from; NULL: none */
     uint32_t loaded;         /* entries of `ready` with a record */
     struct acked acked;

@@ -69,15 +69,15 @@ struct shard {
     struct heap retention; /* partitions by when they are looked at next */
     struct shard_timer retention_timer;
 
-    struct msg_queue done;  /* operations that came home: complete() in the completions phase */
-    struct list woken;      /* struct read_park: more is durable, look again */
-    struct list timed;      /* struct read_wait: reads that name no log */
-    struct list watch_sets; /* of watch.c: that look at logs of this shard */
-    struct list stalled;    /* struct space_wait: appends that got ERR_AGAIN, in order */
-    struct list graveyard;  /* struct topic_node: freed at the end of the turn */
+    struct msg_queue done;        /* operations that came home: complete() in the completions phase */
+    struct list woken;            /* struct read_park: more is durable, look again */
+    struct list timed;            /* struct read_wait: reads that name no log */
+    struct list watch_sets;       /* of watch.c: that look at logs of this shard */
+    struct list stalled;          /* struct space_wait: appends that got ERR_AGAIN, in order */
+    struct list graveyard;        /* struct topic_node: freed at the end of the turn */
     struct space_table *spaces;   /* this shard's replica, of space_table.c */
     struct record_table *records; /* the same, of meta_record.c */
-    void *front;            /* of proto/front.c */
+    void *front;                  /* of proto/front.c */
     struct shard_keep *keeps;
 
     struct list alarm_listeners; /* of alarm.h */

@@ -33,8 +33,8 @@ struct proto {
     /* The socket took some of c->out. NULL: nobody waits for that. */
     void (*written)(struct conn *c, void *state);
 
-    /* The broker stops: the last chance to say so. Nothing is read any more; the connection ends when its output is
-     * flushed and nothing is in flight. NULL: there are no words for it. */
+    /* The broker stops: the last chance to say so. Nothing is read any more; the connection ends when its
+     * output is flushed and nothing is in flight. NULL: there are no words for it. */
     void (*stop)(struct conn *c, void *state);
 
     /* The connection is gone: drop what dies with it. Completions for it are dropped by its handle. */

@@ -197,8 +197,8 @@ void amqp_channel_exception(struct amqp_channel *ch, enum amqp_code code, uint32
 void amqp_connection_exception(struct amqp_conn *ac, enum amqp_code code, uint32_t method, const char *fmt,
                                ...) __attribute__((format(printf, 4, 5)));
 
-/* Alarms: while `blocked` publishes are held (blocked.c), and stay unread when that is full; a client that can hear of
- * it is told (connection.blocked). `reason` is at most 255 bytes: "low on memory". */
+/* Alarms: while `blocked` publishes are held (blocked.c), and stay unread when that is full; a client that
+ * can hear of it is told (connection.blocked). `reason` is at most 255 bytes: "low on memory". */
 void amqp_conn_set_blocked(struct amqp_conn *ac, bool blocked, const char *reason);
 
 /* ---- between the files of the connection -------------------------------------------------------------- */

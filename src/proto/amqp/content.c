@@ -44,12 +44,14 @@ static int header_decode(struct amqp_channel *ch, struct span payload, struct am
     return ERR_INVALID;
 }
 
-/* A message with its envelope must fit what the journal takes at once: a quarter of a file, see store/journal.h. */
+/* A message with its envelope must fit what the journal takes at once: a quarter of a file, see
+ * store/journal.h. */
 static uint64_t largest(const struct config *c)
 {
     enum { ENVELOPE_BYTES = 256 << 10 }; /* properties, and what stands around them */
-    uint64_t fits = c->journal_file_bytes / 4 > 2 * ENVELOPE_BYTES ? c->journal_file_bytes / 4 - ENVELOPE_BYTES
-                                                                   : c->journal_file_bytes / 8;
+    uint64_t fits = c->journal_file_bytes / 4 > 2 * ENVELOPE_BYTES
+                        ? c->journal_file_bytes / 4 - ENVELOPE_BYTES
+                        : c->journal_file_bytes / 8;
     return c->amqp_max_message_bytes < fits ? c->amqp_max_message_bytes : fits;
 }
 

@@ -80,8 +80,8 @@ struct http_server {
     const char *allowed_hosts; /* names with commas besides localhost and addresses, for clients on loopback;
                                   "*": any */
     void *user;                /* the handlers' */
-    /* Asked before each handler; may be NULL. True: it answers the request itself, or sees to it that `handler` is
-     * called later, with a copy of the request; false: call it now. */
+    /* Asked before each handler; may be NULL. True: it answers the request itself, or sees to it that
+     * `handler` is called later, with a copy of the request; false: call it now. */
     bool (*guard)(struct conn *c, const struct http_request *req, struct http_ticket ticket,
                   http_handler *handler);
     /* Called for every answer, for metrics; may be NULL. us: from the whole request to its answer. */
