@@ -221,8 +221,3 @@ void access_put_global_parameter(struct op_record *r, struct span name, struct s
     fill(r, RECORD_GLOBAL_PARAMETER, &name, 1, check_administrator);
     r->value = copy(r, value);
 }
-
-void access_drop_global_parameter(struct op_record *r, struct span name)
-{
-    fill(r, RECORD_GLOBAL_PARAMETER, &name, 1, check_administrator);
-}

@@ -36,7 +36,6 @@ void access_put_parameter(struct op_record *r, struct span vhost, struct span co
                           struct span value);
 void access_drop_parameter(struct op_record *r, struct span vhost, struct span component, struct span name);
 void access_put_global_parameter(struct op_record *r, struct span name, struct span value);
-void access_drop_global_parameter(struct op_record *r, struct span name);
 
 /* Removes all records of the kind whose part of the key is this: for meta_record_ops that drop what belongs
  * to something else. */

@@ -61,7 +61,6 @@ struct op_publish {
     struct batch_wait wait;
     struct store_wait settled; /* a move that had come before */
     uint32_t pending;
-    bool waits;
 };
 /* A further message; the returned item is zeroed but for `first`. Add its queues next. */
 struct publish_item *op_publish_add(struct op_publish *p);

@@ -111,7 +111,6 @@ static void start_consume(struct shard *s, struct msg *m)
             q->prioritized = q->prioritized || o->priority != 0;
             metrics_gauge_add_at(s->metrics, METRIC_QUEUE_CONSUMERS, 0, 1);
             q->limited_count += o->limited;
-            q->had_consumer = true;
             choose_single(q);
             consumer_update(c);
             queue_wake(q);

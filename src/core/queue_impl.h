@@ -176,7 +176,7 @@ struct consumer {
  * settlement, expiry, limit or purge is acknowledged exactly once (entry_drop()). */
 struct queue {
     uint32_t magic;
-    bool deleted, had_consumer;
+    bool deleted;
     bool prioritized;     /* it had a consumer with a priority */
     bool exclusive;       /* it has one consumer, which is to be the only one */
     uint16_t level_count; /* max_priority + 1 */

@@ -453,8 +453,3 @@ const char *tls_version(const struct tls_session *s)
 {
     return SSL_get_version(s->ssl);
 }
-
-const char *tls_cipher(const struct tls_session *s)
-{
-    return SSL_get_cipher_name(s->ssl);
-}

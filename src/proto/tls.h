@@ -63,8 +63,6 @@ void tls_close(struct tls_session *s);
 /* The name in the client's certificate, which was verified; NULL: it showed none, or one without such a name.
  * As long-lived as the session. */
 const char *tls_identity(const struct tls_session *s);
-/* "TLSv1.3" and the cipher's name. */
-const char *tls_version(const struct tls_session *s);
-const char *tls_cipher(const struct tls_session *s);
+const char *tls_version(const struct tls_session *s); /* "TLSv1.3" */
 
 #endif
