@@ -43,6 +43,12 @@ void conn_release(struct conn *c)
     make_ready(c);
 }
 
+void conn_yield(struct conn *c)
+{
+    assert(c->magic == CONN_MAGIC);
+    c->yielding = true;
+}
+
 bool conn_can_read(const struct conn *c)
 {
     return !c->held && c->ops_left > 0 && c->bytes_left > 0 && !c->closing && !c->aborted &&

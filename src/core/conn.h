@@ -38,6 +38,7 @@ struct conn {
     int32_t ops_left;
     int64_t bytes_left;
 
+    bool yielding;             /* conn_yield(): no more input in this turn */
     bool held;                 /* conn_hold(): the front end wants no input now */
     bool paused;               /* the front does not read from it, for want of memory or room */
     bool closing;              /* no more input; close when `out` is flushed */
@@ -68,6 +69,8 @@ bool conn_can_read(const struct conn *c);
  * front that must wait for something. Whoever waits for an operation holds credit meanwhile. */
 void conn_hold(struct conn *c);
 void conn_release(struct conn *c);
+/* Said inside input(): the rest of what has arrived is for the next turn, others first. */
+void conn_yield(struct conn *c);
 /* True if it has given back all credit: nothing is in flight. */
 bool conn_quiet(const struct conn *c);
 /* Output was appended: have it flushed this turn. Safe to call often. */

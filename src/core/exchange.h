@@ -52,6 +52,7 @@ struct exchange {
     struct span name;               /* owned */
     enum exchange_type type, inner; /* inner: EXCHANGE_DELAYED's x-delayed-type; else the same as type */
     bool durable, auto_delete, internal;
+    bool subjects;         /* subscriptions of core/subject.h hear what is routed through it */
     struct span args;      /* owned, as declared */
     struct span alternate; /* name of the alternate exchange, from args or a policy; owned; null: none */
     struct list bindings;  /* struct binding, from here */
@@ -86,6 +87,10 @@ void dest_init(struct dest *d, enum dest_kind kind, struct span name);
 /* Drops all bindings that lead here. fn (may be NULL) hears of each before it goes. */
 void dest_unbind_all(struct dest *d, void (*fn)(void *arg, struct binding *b), void *arg);
 
+/* Keys that no wildcard of another protocol than the publisher's matches: those that begin with "$" or
+ * "_INBOX". */
+bool subject_is_reserved(struct span key);
+
 /* ---- routing ------------------------------------------------------------------------------------------- */
 
 /* What a message is routed to: each destination once (queues and topics; exchanges are followed). The array
@@ -99,6 +104,7 @@ struct route {
     int64_t delay_ms;
     struct exchange **delays; /* all such exchanges, `delayed` the first: it may have come by several */
     uint32_t delay_count, delay_cap;
+    bool subjects;           /* out: it came by an exchange with `subjects` */
     bool cacheable;          /* out: what was found depends on the exchange and m->key alone */
     uint64_t stamp;          /* dest->seen of what is in it */
     struct route_work *work; /* scratch */

@@ -15,7 +15,7 @@ enum message_flags {
 };
 
 /* Whose encoding the properties are in: index of message_formats[]. */
-enum message_format_id { MESSAGE_FORMAT_NONE, MESSAGE_FORMAT_AMQP, MESSAGE_FORMATS };
+enum message_format_id { MESSAGE_FORMAT_NONE, MESSAGE_FORMAT_AMQP, MESSAGE_FORMAT_REDIS, MESSAGE_FORMATS };
 
 /* A view: all spans are borrowed. exchange and key are at most 255 bytes, the rest below 1 GiB. */
 struct message {

@@ -69,6 +69,7 @@ void route_reset(struct route *r)
     r->count = r->delay_count = 0;
     r->delayed = NULL;
     r->delay_ms = 0;
+    r->subjects = false;
 }
 
 /* ---- what a walk finds --------------------------------------------------------------------------------- */
@@ -111,6 +112,15 @@ static void add_bindings(void *arg, struct binding *const *bindings, uint32_t co
     struct walk *w = arg;
     for (uint32_t i = 0; i < count; i++)
         add_dest(w, bindings[i]->dest, bindings[i]);
+}
+
+/* Of a key that no wildcard of another protocol matches. */
+static void add_literal_bindings(void *arg, struct binding *const *bindings, uint32_t count)
+{
+    struct walk *w = arg;
+    for (uint32_t i = 0; i < count; i++)
+        if (span_eq(bindings[i]->key, w->m->key))
+            add_dest(w, bindings[i]->dest, bindings[i]);
 }
 
 static void add_delay(struct route *r, struct exchange *x, int64_t delay_ms)
@@ -195,6 +205,13 @@ static int64_t delay_of(const struct message *m)
     return v >= 1 && v < (double)MAX_DELAY_MS + 1 ? (int64_t)v : 0;
 }
 
+bool subject_is_reserved(struct span key)
+{
+    static const char inbox[] = "_INBOX";
+    return (key.len > 0 && key.ptr[0] == '$') ||
+           (key.len >= sizeof(inbox) - 1 && memcmp(key.ptr, inbox, sizeof(inbox) - 1) == 0);
+}
+
 /* ---- one exchange -------------------------------------------------------------------------------------- */
 
 static void match_default(struct walk *w)
@@ -249,6 +266,8 @@ static void match_one(struct walk *w, struct exchange *x)
 static void match(struct walk *w, struct exchange *x)
 {
     struct matcher *m = x->matcher;
+    /* Bindings are AMQP's. */
+    bool literal = x->subjects && w->m->format == MESSAGE_FORMAT_REDIS && subject_is_reserved(w->m->key);
     switch (x->inner) {
     case EXCHANGE_DEFAULT:
         match_default(w);
@@ -265,7 +284,7 @@ static void match(struct walk *w, struct exchange *x)
         return;
     case EXCHANGE_TOPIC:
         for (uint32_t i = 0; i < w->work->key_count; i++)
-            topic_tree_match(m->topics, w->work->keys[i], add_bindings, w);
+            topic_tree_match(m->topics, w->work->keys[i], literal ? add_literal_bindings : add_bindings, w);
         return;
     default:
         match_one(w, x);
@@ -286,6 +305,7 @@ static void visit(struct walk *w, struct exchange *x)
         add_delay(w->r, x, delay_ms);
         return;
     }
+    w->r->subjects |= x->subjects;
     w->found = false;
     match(w, x);
     if (w->found || !x->alternate.ptr)
@@ -309,6 +329,7 @@ void route_message(struct route *r, const struct route_space *sp, struct exchang
         r->delay_count = 0;
         r->stamp = w.stamp;
         r->cacheable = true;
+        r->subjects = false;
     }
     w.work->todo_count = 0;
     w.work->headers_ready = false;

@@ -60,6 +60,7 @@ struct vspace {
     struct shard *shard;
     struct map exchanges; /* struct exchange by name, "" included */
     struct map queues;    /* struct queue_info by name */
+    struct subject_space *subjects[2]; /* of core/subject.h, by plane; NULL: nobody ever subscribed */
     struct map topics;    /* struct space_topic by name: those that something is bound to */
     struct route_space route_space;
     struct span args; /* op_vhost_put.args */

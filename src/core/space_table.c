@@ -320,6 +320,7 @@ static void predeclare(struct vspace *v)
         (void)err;
         x->durable = true;
         x->internal = predeclared[i].internal;
+        x->subjects = span_eq_str(x->name, "amq.topic");
         x->user = v;
         map_put(&v->exchanges, key_of(x->name), x);
     }

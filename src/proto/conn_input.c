@@ -325,8 +325,9 @@ static void feed(struct front_conn *fc)
     struct conn *c = &fc->conn;
 
     unseal(fc);
+    c->yielding = false;
     for (unsigned calls = 0; has_plain(fc) && call_protocol(fc); calls++)
-        if (calls == FRONT_FEED_CALLS) {
+        if (calls == FRONT_FEED_CALLS || c->yielding) {
             make_ready(fc); /* others first */
             break;
         }
