@@ -49,7 +49,7 @@ class Visit:
             self.port = self.broker.amqp_port
         else:
             self.port = free_port()
-            settings = {"amqp.listen": f"127.0.0.1:{self.port}", **settings, **args.colobus_set}
+            settings = {"amqp.listen": f"127.0.0.1:{self.port}", "redis.listen": "off", **settings, **args.colobus_set}
             self.broker = Broker(args.binary, os.path.join(self.folder, "data"), settings=settings, shards=args.shards,
                                  wrap=args.broker_wrap)
 

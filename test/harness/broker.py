@@ -54,7 +54,7 @@ class Broker:
         self.binary = os.path.abspath(binary or os.path.join(ROOT, "build", "colobus"))
         self.work = tempfile.mkdtemp(prefix="colobus-test-")
         self.data_dir = data_dir or os.path.join(self.work, "data")
-        self.kafka_port, self.amqp_port, self.http_port = free_port(), free_port(), free_port()
+        self.kafka_port, self.amqp_port, self.redis_port, self.http_port = (free_port() for _ in range(4))
         self.settings = {"shards": str(shards)}
         self.settings.update(settings or {})
         self.wrap = list(wrap)
@@ -74,12 +74,16 @@ class Broker:
         return f"127.0.0.1:{self.amqp_port}"
 
     @property
+    def redis_address(self):
+        return f"127.0.0.1:{self.redis_port}"
+
+    @property
     def http_address(self):
         return f"127.0.0.1:{self.http_port}"
 
     def command(self):
-        settings = {"kafka.listen": self.bootstrap, "amqp.listen": self.amqp_address, "http.listen": self.http_address,
-                    **self.settings}
+        settings = {"kafka.listen": self.bootstrap, "amqp.listen": self.amqp_address, "redis.listen": self.redis_address,
+                    "http.listen": self.http_address, **self.settings}
         command = [self.binary, "serve", "--data-dir", self.data_dir]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
