@@ -41,7 +41,8 @@ struct redis_conn {
     uint64_t id;                 /* CLIENT ID; ascends, never 0 */
     uint64_t opened_ms, last_ms; /* wall clock: CLIENT LIST's age and idle */
     struct resp_parser parser;
-    struct resp_writer out; /* where answers go; out.version is the RESP spoken */
+    struct resp_writer out;     /* where answers go; out.version is the RESP spoken */
+    struct resp_writer nowhere; /* where they go if the client wants none, see redis_reply() */
     struct subscriber sub;
     struct vspace *space;        /* the virtual host it is in; one reference; NULL: it was not there */
     struct redis_multi *multi;   /* NULL: not between MULTI and EXEC */
@@ -52,6 +53,7 @@ struct redis_conn {
     uint32_t db;                         /* SELECT; means nothing */
     uint8_t reply_mode;                  /* enum redis_reply_mode */
     bool running, waiting, executing;    /* executing: an EXEC's commands */
+    bool pushing;                        /* a command with REDIS_IS_PUSH runs */
     bool may_do_nothing;                 /* it must log in first */
     bool told_unknown;                   /* the log line about commands that are not served was written */
     bool no_evict, no_touch, tracking_asked;
@@ -70,7 +72,7 @@ struct redis_call {
     const struct redis_command *command;
     const struct span *args; /* args[0] is the command's name as it came; of a subcommand args[1] too */
     size_t count;
-    struct chunk *chunk; /* where args lie, at the time of the call */
+    struct chunk *chunk; /* where args lie; a reference keeps them beyond the call */
 };
 
 enum redis_outcome {
@@ -104,10 +106,10 @@ struct redis_command {
     uint32_t flags;
     enum redis_outcome (*run)(const struct redis_call *c); /* NULL: it has subcommands only */
     const struct redis_command *subcommands;               /* ends with a NULL name; NULL: it has none */
-    const struct redis_command *parent; /* of a subcommand, filled in at the first look-up */
+    const struct redis_command *parent;                    /* of a subcommand; filled in by table.c */
 };
-/* All that Colobus serves, sorted by name. */
-extern const struct redis_command redis_commands[];
+/* All that Colobus serves, sorted by name. Only table.c changes them, before main() begins. */
+extern struct redis_command redis_commands[];
 extern const size_t redis_command_count;
 /* By name, whatever its case. NULL: there is none. */
 const struct redis_command *redis_command_find(struct span name);
@@ -129,6 +131,9 @@ void redis_command_over(struct redis_conn *rc);
 
 /* The writer for answers of a command; one that throws everything away where the client wants none. */
 struct resp_writer *redis_reply(struct redis_conn *rc);
+/* "client|setname", as errors and COMMAND show it. */
+enum { REDIS_NAME_BYTES = 64 };
+const char *redis_full_name(const struct redis_command *command, char buf[REDIS_NAME_BYTES]);
 /* "-ERR wrong number of arguments for 'x' command" and other usual ones */
 void redis_error_arity(const struct redis_call *c);
 void redis_error_syntax(const struct redis_call *c);      /* "ERR syntax error" */
@@ -144,6 +149,11 @@ void redis_help(const struct redis_call *c, const char *const *lines, size_t cou
 /* auth.c. The vhost is found and may be entered: the client is let in. */
 void redis_auth_begin(struct redis_conn *rc);
 void redis_auth_end(struct redis_conn *rc);
+/* Looks again for a virtual host that was not there, or is gone. False: there is none, and the client was
+ * told so. */
+bool redis_has_space(struct redis_conn *rc);
+/* conn.c. A command that is not in run begins to wait on its own: as if it had answered REDIS_WAIT. */
+void redis_wait(struct redis_conn *rc);
 /* multi.c */
 void redis_multi_queue(const struct redis_call *c); /* "+QUEUED" */
 void redis_multi_taint(struct redis_conn *rc);      /* an error while queueing: EXEC will refuse */

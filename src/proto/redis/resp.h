@@ -11,22 +11,29 @@
 struct resp_limits {
     size_t max_args;   /* of one command ("invalid multibulk length") */
     size_t max_bulk;   /* bytes of one argument ("invalid bulk length") */
+    size_t max_bytes;  /* of a whole command; beyond it the argument is of an invalid length, too */
     size_t max_inline; /* bytes of a line without its end ("too big inline request", "too big mbulk count
                           string") */
     bool known;        /* false: the client has not logged in, and must (other words in the errors) */
 };
 
 /* One command, as an array of bulk strings or as an inline line. Kept between calls, so that a command that
- * comes in many pieces is not parsed from its beginning each time; spans are set when it is whole. */
+ * comes in many pieces is not parsed from its beginning each time; spans are set when it is whole.
+ *
+ * 1. Up to `at` all is understood; up to `seen` there is no end of the line that begins at `at`.
+ * 2. args_left < 0: the command's first line is not whole; bulk_left < 0: the argument's head is not.
+ * 3. args has room for count + 1; until the command is whole args[i].ptr is no pointer, but the argument's
+ *    place in the command: the bytes may move between calls. */
 struct resp_parser {
     struct span *args; /* owned by the parser, valid with the input until the next call */
     size_t count, cap;
-    /* where it stands, relative to the command's first byte */
-    size_t at;
-    int64_t args_left; /* of an array; -1: its head has not been read */
-    int64_t bulk_left; /* of an argument; -1: its head has not been read */
-    size_t *offsets;   /* of arguments that are whole: the bytes may move between calls */
-    uint8_t *words;    /* of an inline command with quotes: its arguments, unescaped */
+    size_t at, seen; /* relative to the command's first byte */
+    int64_t args_left, bulk_left;
+    uint8_t *words; /* of an inline command with quotes: its arguments, unescaped; they don't lie in the input
+                       then. Until the next call; NULL: no quotes */
+    size_t words_len;
+    bool begun;
+    char why[48];
 };
 void resp_parser_init(struct resp_parser *p);
 void resp_parser_fini(struct resp_parser *p);
@@ -42,9 +49,10 @@ int64_t resp_parse(struct resp_parser *p, struct span input, const struct resp_l
  * and *failed is set. ---- */
 
 struct resp_writer {
-    struct outq *out;
-    uint8_t version; /* 2 or 3 */
+    struct outq *out; /* NULL: nobody wants to know */
+    uint8_t version;  /* 2 or 3 */
     bool failed;
+    uint32_t errors; /* written so far */
 };
 void resp_simple(struct resp_writer *w, const char *text);      /* +text */
 void resp_error(struct resp_writer *w, const char *format, ...) /* -text; CR and LF become spaces */
