@@ -1,4 +1,4 @@
-/* basic.publish (AMQP 0-9-1, 1.8.3.7): checks, then into the run of each shard that has a queue for it.
+/* basic.publish (AMQP 0-9-1, 1.8.3.7): checks, then to all that the exchange leads to (core/publisher.h).
  *
  * This is the path of every message: in the usual case it looks up nothing but the route of its key, and
  * allocates nothing. The checks come in RabbitMQ's order, since a client sees the first that fails. */
@@ -9,110 +9,17 @@
 #include "core/user.h"
 #include "proto/amqp/channel.h"
 
-enum { ITEM_OVERHEAD_BYTES = 128 };
 static const int64_t MAX_EXPIRATION_MS = UINT32_MAX; /* rabbit_misc: MAX_EXPIRY_TIMER */
 
-/* ---- runs ---------------------------------------------------------------------------------------------- */
-
-static void published(struct conn *c, struct op *op)
-{
-    struct amqp_publish *p = container_of(op, struct amqp_publish, op.op);
-    struct amqp_conn *ac = c ? amqp_conn_of(c->proto_state) : NULL;
-    if (c)
-        conn_give_credit(c, p->op.bytes);
-    if (ac && ac->shared && p->tagged) {
-        for (uint32_t i = 0; i < p->op.count; i++)
-            if (p->op.items[i].tag)
-                amqp_confirm_part(ac, p->op.items[i].tag, op->err ? op->err : p->op.items[i].err);
-        if (ac->shared)
-            amqp_confirm_tell_all(ac->shared);
-    }
-    op_publish_free(&p->op);
-}
-
-static void submit(struct amqp_conn_channels *cc, unsigned shard)
-{
-    struct amqp_publish *p = cc->publishes[shard];
-    cc->publishes[shard] = NULL;
-    cc->publishing &= ~(1ull << shard);
-    conn_take_credit(cc->ac->conn, p->op.bytes);
-    op_publish_submit(&p->op);
-}
-
-void amqp_flush_publishes(struct amqp_conn_channels *cc)
-{
-    while (cc->publishing)
-        submit(cc, (unsigned)__builtin_ctzll(cc->publishing));
-    amqp_flush_posts(cc);
-}
-
-static struct amqp_publish *run_for(struct amqp_conn_channels *cc, unsigned shard)
-{
-    struct amqp_publish *p = cc->publishes[shard];
-    if (p && (p->op.count >= AMQP_RUN_ITEMS || p->op.bytes >= AMQP_RUN_BYTES)) {
-        submit(cc, shard);
-        p = NULL;
-    }
-    if (p)
-        return p;
-    p = op_new(cc->ac->conn, sizeof(*p), published, NULL);
-    p->op.shard = shard;
-    cc->publishes[shard] = p;
-    cc->publishing |= 1ull << shard;
-    return p;
-}
-
-static struct amqp_publish *add(struct amqp_conn_channels *cc, unsigned shard, const struct message *m,
-                                struct chunk *chunk, uint64_t tag)
-{
-    struct amqp_publish *p = run_for(cc, shard);
-    struct publish_item *it = op_publish_add(&p->op);
-    it->msg = *m;
-    it->tag = tag;
-    p->tagged |= tag != 0;
-    p->op.bytes += m->body.len + m->props.len + ITEM_OVERHEAD_BYTES;
-    if (chunk)
-        op_publish_keep(&p->op, chunk);
-    return p;
-}
-
+/* Direct reply-to is no queue, and a way of its own (reply_to.c). */
 static bool is_reply(const struct message *m)
 {
     return m->exchange.len == 0 && amqp_is_reply_address(m->key);
 }
 
-unsigned amqp_publish_parts_of(const struct message *m, const struct amqp_routed *to)
+unsigned amqp_publish_parts_of(const struct message *m, const struct routed *to)
 {
-    unsigned parts = (to->delayed_id != 0) + is_reply(m) + (to->topic_count > 0);
-    for (uint32_t i = 0; i < to->count; i++)
-        parts += i == 0 || to->targets[i].shard != to->targets[i - 1].shard;
-    return parts;
-}
-
-/* An exchange of type x-delayed-message keeps what is not due in a queue of its own. */
-static void add_delayed(struct amqp_conn_channels *cc, const struct message *m, const struct amqp_routed *to,
-                        struct chunk *chunk, uint64_t tag)
-{
-    struct message later = *m;
-    struct shard *s = cc->ac->conn->shard;
-    later.due_ms = s->now_ms + to->delay_ms;
-    unsigned shard = store_shard_of(s->broker->store, to->delayed_id);
-    op_publish_add_queue(&add(cc, shard, &later, chunk, tag)->op, to->delayed_id);
-}
-
-void amqp_publish_to(struct amqp_conn_channels *cc, const struct message *m, const struct amqp_routed *to,
-                     struct chunk *chunk, uint64_t tag)
-{
-    struct amqp_publish *p = NULL;
-    for (uint32_t i = 0; i < to->count; i++) {
-        if (i == 0 || to->targets[i].shard != to->targets[i - 1].shard)
-            p = add(cc, to->targets[i].shard, m, chunk, tag);
-        op_publish_add_queue(&p->op, to->targets[i].queue_id);
-    }
-    if (to->delayed_id)
-        add_delayed(cc, m, to, chunk, tag);
-    if (to->topic_count)
-        amqp_post_to(cc, m, to, tag);
+    return publisher_parts_of(to) + is_reply(m);
 }
 
 /* ---- checks -------------------------------------------------------------------------------------------- */
@@ -259,20 +166,22 @@ uint64_t amqp_publish_tag(const struct amqp_channel *ch, uint64_t seq)
 }
 
 /* The return comes before the confirm (rabbit_channel:deliver_to_queues), which is told at the end of the
- * input. */
-void amqp_publish_routed(struct amqp_channel *ch, const struct message *m, const struct amqp_routed *to,
+ * input. What a subscription hears was routed. */
+void amqp_publish_routed(struct amqp_channel *ch, const struct message *m, const struct routed *to,
                          bool mandatory, struct chunk *chunk, uint64_t tag)
 {
-    if (!to->found && !is_reply(m))
-        metrics_add(amqp_shard(ch)->metrics, METRIC_AMQP_UNROUTABLE, 1);
-    if (is_reply(m))
+    bool reply = is_reply(m);
+    if (reply)
         amqp_reply_publish(ch, m, chunk, mandatory, tag);
-    else if (!to->found && mandatory)
+    uint64_t heard = publisher_send(&ch->ac->shared->publisher, m, to, chunk, tag);
+    if (to->found || heard || reply)
+        return;
+    metrics_add(amqp_shard(ch)->metrics, METRIC_AMQP_UNROUTABLE, 1);
+    if (mandatory)
         amqp_return(ch, m->exchange, m->key, m->props, m->body, chunk);
-    amqp_publish_to(ch->ac->shared, m, to, chunk, tag);
 }
 
-static void publish_now(struct amqp_channel *ch, const struct message *m, const struct amqp_routed *to,
+static void publish_now(struct amqp_channel *ch, const struct message *m, const struct routed *to,
                         bool mandatory, struct chunk *chunk)
 {
     struct amqp_channel_state *st = ch->state;
@@ -302,7 +211,7 @@ static bool has_keys(struct amqp_channel *ch, const struct amqp_props *p, const 
 static void route_and_publish(struct amqp_channel *ch, struct exchange *x, const struct amqp_content *c,
                               struct message *m, bool mandatory)
 {
-    struct amqp_routed to;
+    struct routed to;
     bool bad = false, cc = has_keys(ch, &c->props, "CC", &bad),
          more_keys = has_keys(ch, &c->props, "BCC", &bad) || cc;
     struct chunk *chunk = c->chunk, *own = NULL;
@@ -314,7 +223,7 @@ static void route_and_publish(struct amqp_channel *ch, struct exchange *x, const
         refuse(ch, AMQP_RESOURCE_ERROR, "no memory for a message");
         return;
     }
-    amqp_route(ch->ac->shared, x, m, more_keys, &to);
+    route_look_up(amqp_shard(ch), ch->ac->space, x, m, more_keys, &to);
     if (ch->state->transactional)
         amqp_tx_publish(ch, m, &to, mandatory, chunk);
     else

@@ -36,7 +36,7 @@ void amqp_reply(struct amqp_channel *ch, uint32_t method)
 
 void amqp_flush(struct amqp_conn_channels *cc)
 {
-    amqp_flush_publishes(cc);
+    publisher_flush(&cc->publisher);
     amqp_flush_settles(cc);
 }
 
@@ -51,7 +51,7 @@ void amqp_conn_opened(struct amqp_conn *ac)
     list_init(&cc->telling);
     list_init(&cc->owed);
     list_init(&cc->hungry);
-    route_init(&cc->route);
+    publisher_init(&cc->publisher, ac->conn, &amqp_publisher_ops);
     amqp_blocked_init(cc);
     ac->shared = cc;
 }
@@ -64,8 +64,7 @@ void amqp_conn_closed(struct amqp_conn *ac)
     shard_timer_cancel(ac->conn->shard, &cc->timeout);
     assert(cc->consumers.count == 0 && list_empty(&cc->telling) && list_empty(&cc->owed));
     map_fini(&cc->consumers);
-    amqp_posts_free(cc);
-    route_fini(&cc->route);
+    publisher_fini(&cc->publisher);
     ac->shared = NULL;
     mem_free(cc);
 }

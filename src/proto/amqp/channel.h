@@ -2,8 +2,7 @@
  *
  *   channel.c        life of a channel, dispatch, waiting for operations, errors in RabbitMQ's words
  *   exchange.c, queue.c                   declare, bind, delete, purge
- *   basic_publish.c, routes.c, confirm.c  publishing: checks, routes, runs for shards, confirms
- *   posts.c          publishes that go to topics
+ *   basic_publish.c, confirm.c            publishing: checks, confirms; the rest is core/publisher.h
  *   basic_consume.c, basic_get.c, qos.c   consumers, what they are delivered, limits
  *   timeout.c        deliveries that nobody settles
  *   stream.c         consumers of streams
@@ -22,8 +21,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/alarm.h"
+#include "core/publisher.h"
 #include "core/queue.h"
-#include "core/topic_post.h"
 #include "proto/amqp/amqp_impl.h"
 #include "proto/amqp/confirms.h"
 #include "proto/amqp/limiter.h"
@@ -31,8 +30,7 @@
 
 enum {
     AMQP_MAX_SHARDS = 64,          /* the limit of the setting `shards` */
-    AMQP_RUN_ITEMS = 4096,         /* publishes or settlements of one run */
-    AMQP_RUN_BYTES = 1 << 20,      /* of messages, after which a run leaves early */
+    AMQP_RUN_ITEMS = 4096,         /* settlements of one run */
     AMQP_WINDOW_BYTES = 256 << 10, /* on their way to one consumer, queues included */
     AMQP_OUT_BUSY = 256 << 10,     /* unread output of a client that gets no new window */
     AMQP_MAX_GETTERS = 16,         /* queues that a channel remembers to have polled */
@@ -99,12 +97,6 @@ struct amqp_channel_state {
     unsigned held; /* publishes in amqp_conn_channels.held */
 };
 
-/* A run of publishes with what is ours. */
-struct amqp_publish {
-    struct op_publish op;
-    bool tagged; /* somebody waits for outcomes: items have tags */
-};
-
 /* Of one connection, shared by its channels. */
 struct amqp_conn_channels {
     struct amqp_conn *ac;
@@ -113,14 +105,12 @@ struct amqp_conn_channels {
     struct list telling;  /* channels that have confirms to tell */
     struct list owed;     /* consumers whose window waits for the client to read */
     struct list hungry;   /* struct amqp_stream: of consumers that may have room for deliveries again */
-    struct amqp_publish *publishes[AMQP_MAX_SHARDS];
-    struct amqp_posts *posts; /* posts.c's; NULL: nothing has gone to a topic yet */
+    struct publisher publisher;
     struct op_settle *settles[AMQP_MAX_SHARDS];
     uint64_t settle_runs[AMQP_MAX_SHARDS]; /* number of settles[shard] */
     uint64_t next_run;
-    uint64_t publishing, settling; /* shards with something gathered, a bit each */
-    uint64_t unsynced;  /* shards that were sent settlements and not asked yet whether they are durable */
-    struct route route; /* scratch */
+    uint64_t settling; /* shards with something gathered, a bit each */
+    uint64_t unsynced; /* shards that were sent settlements and not asked yet whether they are durable */
     struct alarm_listener alarm;
     struct list held; /* publishes that wait for the end of an alarm */
     size_t held_bytes;
@@ -184,34 +174,6 @@ void amqp_tx_rollback(struct amqp_channel *ch, const struct amqp_method *m);
 
 /* ---- publishing ---------------------------------------------------------------------------------------- */
 
-struct amqp_target {
-    uint64_t queue_id;
-    unsigned shard;
-};
-/* Where a message goes: queues sorted by shard, and ways into topics. Valid until the next look-up on this
- * shard. */
-struct amqp_routed {
-    const struct amqp_target *targets;
-    const struct topic_way *topics;
-    uint32_t count, topic_count;
-    bool found;          /* it went somewhere, be it no queue */
-    uint64_t delayed_id; /* the delay queue that it goes to first, for delay_ms; 0: none */
-    int64_t delay_ms;
-};
-/* routes.c: by what was found before, while the tables stay the same; else by route_message(). `more_keys`:
- * the headers have CC or BCC. */
-void amqp_route(struct amqp_conn_channels *cc, struct exchange *x, const struct message *m, bool more_keys,
-                struct amqp_routed *ret);
-/* Adds a message to the runs of all its targets. */
-void amqp_publish_to(struct amqp_conn_channels *cc, const struct message *m, const struct amqp_routed *to,
-                     struct chunk *chunk, uint64_t tag);
-
-void amqp_flush_publishes(struct amqp_conn_channels *cc);
-/* posts.c: the same for its topics. */
-void amqp_post_to(struct amqp_conn_channels *cc, const struct message *m, const struct amqp_routed *to,
-                  uint64_t tag);
-void amqp_flush_posts(struct amqp_conn_channels *cc);
-void amqp_posts_free(struct amqp_conn_channels *cc);
 /* Says "not routed": basic.return 312. */
 void amqp_return(struct amqp_channel *ch, struct span exchange, struct span key, struct span props,
                  struct span body, struct chunk *chunk);
@@ -231,6 +193,7 @@ void amqp_confirm_later(struct amqp_channel *ch); /* something may be told at th
 void amqp_confirm_tell_all(struct amqp_conn_channels *cc);
 /* The part `tag` of a publish is back. */
 void amqp_confirm_part(struct amqp_conn *ac, uint64_t tag, int err);
+extern const struct publisher_ops amqp_publisher_ops;
 
 /* ---- consuming ----------------------------------------------------------------------------------------- */
 
@@ -274,13 +237,13 @@ bool amqp_sync_settles(struct amqp_channel *ch);
 
 /* tx.c */
 /* Keeps a publish until the commit. False: there was an exception. */
-bool amqp_tx_publish(struct amqp_channel *ch, const struct message *m, const struct amqp_routed *to,
+bool amqp_tx_publish(struct amqp_channel *ch, const struct message *m, const struct routed *to,
                      bool mandatory, struct chunk *chunk);
 /* Publishes, as in a channel without transactions; parts are tagged if `tag` is not 0. */
-void amqp_publish_routed(struct amqp_channel *ch, const struct message *m, const struct amqp_routed *to,
+void amqp_publish_routed(struct amqp_channel *ch, const struct message *m, const struct routed *to,
                          bool mandatory, struct chunk *chunk, uint64_t tag);
 /* How many parts of it come back. */
-unsigned amqp_publish_parts_of(const struct message *m, const struct amqp_routed *to);
+unsigned amqp_publish_parts_of(const struct message *m, const struct routed *to);
 void amqp_tx_settle(struct amqp_channel *ch, const struct unacked_entry *e, enum outcome outcome);
 void amqp_tx_part(struct amqp_channel *ch, int err); /* an item of a commit is back */
 void amqp_tx_free(struct amqp_channel *ch);

@@ -59,3 +59,19 @@ void amqp_confirm_part(struct amqp_conn *ac, uint64_t tag, int err)
     confirms_done(cf, seq, err != 0);
     amqp_confirm_later(ch);
 }
+
+static void part_over(struct conn *c, uint64_t tag, int err)
+{
+    struct amqp_conn *ac = amqp_conn_of(c->proto_state);
+    if (ac->shared)
+        amqp_confirm_part(ac, tag, err);
+}
+
+static void parts_told(struct conn *c)
+{
+    struct amqp_conn *ac = amqp_conn_of(c->proto_state);
+    if (ac->shared)
+        amqp_confirm_tell_all(ac->shared);
+}
+
+const struct publisher_ops amqp_publisher_ops = {.part = part_over, .parts_told = parts_told};

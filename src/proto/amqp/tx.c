@@ -12,7 +12,7 @@
 struct held {
     struct message m; /* in `chunk` */
     struct chunk *chunk;
-    struct amqp_routed to; /* targets and topics: owned */
+    struct routed to; /* queues and topics: owned */
     bool mandatory;
 };
 
@@ -39,7 +39,7 @@ static struct amqp_tx *tx_of(struct amqp_channel *ch)
 /* ---- gathering ----------------------------------------------------------------------------------------- */
 
 /* Until the commit bindings may go, so their names and arguments are copied behind the array. */
-static struct topic_way *own_topics(const struct amqp_routed *to)
+static struct topic_way *own_topics(const struct routed *to)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < to->topic_count; i++)
@@ -58,11 +58,11 @@ static struct topic_way *own_topics(const struct amqp_routed *to)
     return all;
 }
 
-bool amqp_tx_publish(struct amqp_channel *ch, const struct message *m, const struct amqp_routed *to,
+bool amqp_tx_publish(struct amqp_channel *ch, const struct message *m, const struct routed *to,
                      bool mandatory, struct chunk *chunk)
 {
     struct amqp_tx *tx = tx_of(ch);
-    tx->bytes += sizeof(struct held) + m->body.len + m->props.len + to->count * sizeof(*to->targets);
+    tx->bytes += sizeof(struct held) + m->body.len + m->props.len + to->queue_count * sizeof(*to->queues);
     if (tx->bytes > AMQP_TX_MAX_BYTES) {
         amqp_channel_exception(ch, AMQP_PRECONDITION_FAILED, AMQP_BASIC_PUBLISH,
                                "the transaction is larger than %u bytes", AMQP_TX_MAX_BYTES);
@@ -74,10 +74,10 @@ bool amqp_tx_publish(struct amqp_channel *ch, const struct message *m, const str
     }
     struct held *h = &tx->publishes[tx->publish_count++];
     *h = (struct held){.m = *m, .chunk = chunk ? chunk_ref(chunk) : NULL, .to = *to, .mandatory = mandatory};
-    struct amqp_target *targets = mem_alloc((to->count + 1) * sizeof(*targets));
-    for (uint32_t i = 0; i < to->count; i++)
-        targets[i] = to->targets[i];
-    h->to.targets = targets;
+    struct routed_queue *queues = mem_alloc((to->queue_count + 1) * sizeof(*queues));
+    for (uint32_t i = 0; i < to->queue_count; i++)
+        queues[i] = to->queues[i];
+    h->to.queues = queues;
     h->to.topics = own_topics(to);
     return true;
 }
@@ -96,7 +96,7 @@ static void forget(struct amqp_tx *tx)
 {
     for (uint32_t i = 0; i < tx->publish_count; i++) {
         chunk_unref(tx->publishes[i].chunk);
-        mem_free((void *)tx->publishes[i].to.targets);
+        mem_free((void *)tx->publishes[i].to.queues);
         mem_free((void *)tx->publishes[i].to.topics);
     }
     mem_free(tx->publishes);

@@ -5,7 +5,8 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "proto/amqp/channel.h"
+#include "core/broker.h"
+#include "core/publisher.h"
 
 enum { ROUTES_BITS = 12, ROUTES = 1 << ROUTES_BITS };
 
@@ -14,15 +15,16 @@ struct cached {
     uint64_t generation, hash;
     struct span key; /* owned, with room for key_cap bytes */
     size_t key_cap;
-    struct amqp_target *targets;
+    struct routed_queue *queues;
     struct topic_way *topics;
-    uint32_t count, cap, topic_count, topic_cap;
-    bool found;
+    uint32_t queue_count, queue_cap, topic_count, topic_cap;
+    bool found, subjects;
 };
 
 struct routes {
     struct shard_keep keep;
     uint64_t dice;
+    struct route route;    /* scratch */
     struct cached scratch; /* what may not be kept */
     struct cached table[ROUTES];
 };
@@ -30,7 +32,7 @@ struct routes {
 static void cached_fini(struct cached *e)
 {
     mem_free((void *)e->key.ptr);
-    mem_free(e->targets);
+    mem_free(e->queues);
     mem_free(e->topics);
 }
 
@@ -40,6 +42,7 @@ static void routes_free(struct shard_keep *k)
     for (unsigned i = 0; i < ROUTES; i++)
         cached_fini(&r->table[i]);
     cached_fini(&r->scratch);
+    route_fini(&r->route);
     mem_free(r);
 }
 
@@ -50,6 +53,7 @@ static struct routes *routes_of(struct shard *s)
         return container_of(k, struct routes, keep);
     struct routes *r = mem_zalloc(sizeof(*r));
     r->keep.free = routes_free;
+    route_init(&r->route);
     r->dice = s->now_ns ^ (s->index + 1) * 0x9e3779b97f4a7c15ull;
     shard_keep_add(s, &r->keep);
     return r;
@@ -67,16 +71,16 @@ static void remember_key(struct cached *e, struct span key)
     e->key = span_of(bytes, key.len);
 }
 
-static void add_target(struct cached *e, uint64_t id, unsigned shard)
+static void add_queue(struct cached *e, uint64_t id, unsigned shard)
 {
-    if (e->count == e->cap) {
-        e->cap = e->cap ? e->cap * 2 : 4;
-        e->targets = mem_realloc(e->targets, e->cap * sizeof(*e->targets));
+    if (e->queue_count == e->queue_cap) {
+        e->queue_cap = e->queue_cap ? e->queue_cap * 2 : 4;
+        e->queues = mem_realloc(e->queues, e->queue_cap * sizeof(*e->queues));
     }
-    uint32_t at = e->count++; /* sorted by shard, in the order found */
-    for (; at > 0 && e->targets[at - 1].shard > shard; at--)
-        e->targets[at] = e->targets[at - 1];
-    e->targets[at] = (struct amqp_target){id, shard};
+    uint32_t at = e->queue_count++; /* sorted by shard, in the order found */
+    for (; at > 0 && e->queues[at - 1].shard > shard; at--)
+        e->queues[at] = e->queues[at - 1];
+    e->queues[at] = (struct routed_queue){id, shard};
 }
 
 static void add_topic(struct cached *e, const struct topic_way *way)
@@ -88,15 +92,15 @@ static void add_topic(struct cached *e, const struct topic_way *way)
     e->topics[e->topic_count++] = *way;
 }
 
-static void fill(struct amqp_conn_channels *cc, struct routes *r, struct cached *e, struct exchange *x,
+static void fill(struct routes *r, struct cached *e, struct vspace *v, struct exchange *x,
                  const struct message *m)
 {
-    struct route *found = &cc->route;
-    found->count = 0;
-    found->delayed = NULL;
-    route_message(found, &cc->ac->space->route_space, x, m, false, &r->dice);
-    e->count = e->topic_count = 0;
+    struct route *found = &r->route;
+    route_reset(found);
+    route_message(found, &v->route_space, x, m, false, &r->dice);
+    e->queue_count = e->topic_count = 0;
     e->found = found->count > 0 || found->delayed;
+    e->subjects = found->subjects;
     for (uint32_t i = 0; i < found->count; i++) {
         struct topic_way way;
         if (topic_way_of(found->dests[i], found->via[i], &way)) {
@@ -104,42 +108,59 @@ static void fill(struct amqp_conn_channels *cc, struct routes *r, struct cached 
             continue;
         }
         const struct queue_info *q = container_of(found->dests[i], struct queue_info, dest);
-        add_target(e, q->id, q->shard);
+        add_queue(e, q->id, q->shard);
     }
 }
 
-static void answer(const struct cached *e, struct amqp_routed *ret)
+static void answer(const struct cached *e, struct vspace *v, struct routed *ret)
 {
-    *ret = (struct amqp_routed){.targets = e->targets,
-                                .topics = e->topics,
-                                .count = e->count,
-                                .topic_count = e->topic_count,
-                                .found = e->found};
+    *ret = (struct routed){.queues = e->queues,
+                           .topics = e->topics,
+                           .queue_count = e->queue_count,
+                           .topic_count = e->topic_count,
+                           .space = v,
+                           .subjects = e->subjects,
+                           .found = e->found};
 }
 
-void amqp_route(struct amqp_conn_channels *cc, struct exchange *x, const struct message *m, bool more_keys,
-                struct amqp_routed *ret)
+static void route_anew(struct routes *r, struct vspace *v, struct exchange *x, const struct message *m,
+                       bool more_keys, struct routed *ret)
 {
-    struct shard *s = cc->ac->conn->shard;
+    fill(r, &r->scratch, v, x, m);
+    answer(&r->scratch, v, ret);
+    ret->more_keys = more_keys;
+    if (r->route.delayed) {
+        ret->delayed_id = r->route.delayed->id;
+        ret->delay_ms = r->route.delay_ms;
+    }
+}
+
+/* Not where wildcards match the key of one protocol's messages, and not of another's (route.c: match()). */
+static bool may_keep(const struct exchange *x, const struct message *m)
+{
+    if (x->subjects && m->format == MESSAGE_FORMAT_REDIS && subject_is_reserved(m->key))
+        return false;
+    return route_is_cacheable(x);
+}
+
+void route_look_up(struct shard *s, struct vspace *v, struct exchange *x, const struct message *m,
+                   bool more_keys, struct routed *ret)
+{
     struct routes *r = routes_of(s);
-    if (more_keys || !route_is_cacheable(x)) {
-        fill(cc, r, &r->scratch, x, m);
-        answer(&r->scratch, ret);
-        if (cc->route.delayed) {
-            ret->delayed_id = cc->route.delayed->id;
-            ret->delay_ms = cc->route.delay_ms;
-        }
+    assert(m->key.len <= UINT8_MAX);
+    if (more_keys || !may_keep(x, m)) {
+        route_anew(r, v, x, m, more_keys, ret);
         return;
     }
     uint64_t generation = space_generation(s);
     uint64_t hash = hash_bytes(m->key) ^ (uintptr_t)x * 0x9e3779b97f4a7c15ull;
     struct cached *e = &r->table[hash >> (64 - ROUTES_BITS)];
     if (e->exchange != x || e->generation != generation || e->hash != hash || !span_eq(e->key, m->key)) {
-        fill(cc, r, e, x, m);
+        fill(r, e, v, x, m);
         e->exchange = x;
         e->generation = generation;
         e->hash = hash;
         remember_key(e, m->key);
     }
-    answer(e, ret);
+    answer(e, v, ret);
 }
