@@ -78,13 +78,19 @@ int outq_copy(struct outq *q, struct span bytes)
     return 0;
 }
 
+bool outq_continues(const struct outq *q, const struct chunk *chunk, const uint8_t *ptr)
+{
+    const struct slice *s = q->count ? &q->slices[q->first + q->count - 1] : NULL;
+    return s && s->chunk == chunk && s->ptr + s->len == ptr;
+}
+
 void outq_ref(struct outq *q, struct chunk *chunk, struct span bytes)
 {
     if (bytes.len == 0)
         return;
     struct slice *s = last_slice(q);
     q->len += bytes.len;
-    if (s && s->chunk == chunk && s->ptr + s->len == bytes.ptr) {
+    if (outq_continues(q, chunk, bytes.ptr)) {
         s->len += bytes.len; /* neighbours in one chunk: one iovec */
         return;
     }

@@ -40,6 +40,8 @@ uint8_t *outq_reserve(struct outq *q, size_t len);
 int outq_copy(struct outq *q, struct span bytes);
 /* Appends a reference (takes one of its own if the chunk is not NULL) without copying. */
 void outq_ref(struct outq *q, struct chunk *chunk, struct span bytes);
+/* Would the bytes at `ptr` of the chunk join the last slice? Then a reference to them costs nothing. */
+bool outq_continues(const struct outq *q, const struct chunk *chunk, const uint8_t *ptr);
 /* Moves all of `from` to the end of `to`; `from` is empty afterwards. */
 void outq_move(struct outq *to, struct outq *from);
 

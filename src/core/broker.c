@@ -315,6 +315,9 @@ static struct broker *broker_new(const struct broker_options *opt)
 {
     struct broker *b = mem_zalloc(sizeof(*b));
     b->config = opt->config;
+    atomic_init(&b->subject_limits.hard, opt->config->pubsub_hard_limit_bytes);
+    atomic_init(&b->subject_limits.soft, opt->config->pubsub_soft_limit_bytes);
+    atomic_init(&b->subject_limits.soft_ms, opt->config->pubsub_soft_limit_ms);
     b->hooks = opt->hooks;
     b->ready = opt->ready;
     b->arg = opt->arg;

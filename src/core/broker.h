@@ -4,6 +4,7 @@
 
 #include "core/meta.h"
 #include "core/shard.h"
+#include "core/subject_limits.h"
 
 enum broker_health { BROKER_OK, BROKER_DEGRADED, BROKER_FAILED };
 
@@ -40,6 +41,7 @@ struct broker {
     struct metrics_shard *journal_metrics; /* written by the journal's thread */
     struct meta *meta;
     struct users *users; /* of user_table.c */
+    struct subject_limits subject_limits;
     void *front;         /* of proto/front.c */
 
     char cluster_id[65]; /* text; set before ready() */

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "core/op_impl.h"
 #include "core/queue_impl.h"
+#include "core/subject.h"
 #include "core/topic_post.h"
 
 struct move {
@@ -334,17 +335,19 @@ static void begin(struct queue *q, struct entry *e, const struct message *before
         after.due_ms = 0;
     else
         die(q, before, e, reason, &a, &after);
-    qs->route.count = 0;
-    qs->route.delayed = NULL;
+    route_reset(&qs->route);
     if (x)
         route_message(&qs->route, &q->info->space->route_space, x, &after, q->forward != NULL, &qs->dice);
     /* A target that refuses may route again. */
     uint32_t count = qs->route.count;
     struct dest **dests = arena_copy(&a, qs->route.dests, count * sizeof(struct dest *));
     struct binding **via = arena_copy(&a, qs->route.via, count * sizeof(struct binding *));
+    bool subjects = qs->route.subjects;
     post_all(m, &after, dests, via, count);
     if (!m->failed)
         send_all(m, &after, !q->forward, dests, count);
+    if (subjects && !m->failed) /* it was durable in the source, if it is persistent */
+        subject_deliver_message(qs->shard, q->info->space, &after, NULL, NULL);
     arena_fini(&a);
     release(m);
 }

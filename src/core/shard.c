@@ -14,6 +14,7 @@
 #include "core/partition.h"
 #include "core/queue.h"
 #include "core/space_impl.h"
+#include "core/subject.h"
 #include "core/topic_table.h"
 #include "core/watch.h"
 
@@ -172,6 +173,7 @@ void shard_turn(void *arg)
     store_shard_submit(s->store);
     s->submitted = true;
     completions(s);
+    subjects_send(s);
     if (s->hooks)
         s->hooks->flush(s);
     topic_table_bury(s);
@@ -223,6 +225,7 @@ void shard_init(struct shard *s, struct broker *b, unsigned index)
     records_init(s);
     space_init(s);
     queues_init(s);
+    subjects_init(s);
     retention_init(s);
 }
 
@@ -234,6 +237,7 @@ void shard_fini(struct shard *s)
     queues_fini(s);
     topic_table_fini(s);
     space_fini(s);
+    subjects_fini(s);
     records_fini(s);
     partition_table_fini(s);
     map_fini(&s->topics_by_name);

@@ -65,6 +65,7 @@ struct shard {
     struct map partitions;                   /* log id -> struct partition, those that live here */
     struct groups *groups;                   /* those that live here, of group_table.c */
     struct queues *queues;                   /* those that live here, of queue_table.c */
+    struct subjects *subjects;               /* of subject_impl.h */
     struct metrics_shard *metrics;
     struct heap retention; /* partitions by when they are looked at next */
     struct shard_timer retention_timer;

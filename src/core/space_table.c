@@ -8,6 +8,7 @@
 #include "core/fields.h"
 #include "core/meta_record_impl.h"
 #include "core/space_impl.h"
+#include "core/subject.h"
 #include "core/topic_post.h"
 #include "core/topic_table.h"
 
@@ -526,6 +527,7 @@ void space_bury(struct shard *s)
 
 static void free_space(struct vspace *v)
 {
+    subject_spaces_free(v);
     mem_free((char *)v->vhost.name);
     mem_free((void *)v->args.ptr);
     mem_free(v);

@@ -15,6 +15,7 @@
 #include "base/outq.h"
 #include "core/message.h"
 #include "core/op.h"
+#include "core/subject_limits.h"
 
 struct vspace;
 
@@ -119,6 +120,8 @@ void subscriber_resume(struct subscriber *w);
 
 /* ---- publishing ---------------------------------------------------------------------------------------- */
 
+/* 0 or ERR_DENIED, as subscriber_add() asks. */
+int subject_may_subscribe(const struct actor *actor, struct span text);
 /* 0 or ERR_DENIED: may the actor publish to the key: write permission on amq.topic, and on the key as topic.
  */
 int subject_may_publish(const struct actor *actor, struct span key);
@@ -126,6 +129,9 @@ int subject_may_publish(const struct actor *actor, struct span key);
  * `publisher` (NULL: nobody) gives credit while other shards have it. */
 uint64_t subject_deliver(struct shard *s, struct vspace *v, enum subject_plane plane,
                          const struct subject_message *m, struct conn *publisher);
+/* The same for a message that was routed, with all its keys. `chunk` as in struct subject_message. */
+uint64_t subject_deliver_message(struct shard *s, struct vspace *v, const struct message *m,
+                                 struct chunk *chunk, struct conn *publisher);
 /* This shard has done so much for subscribers in this turn that publishers should wait for the next one
  * (conn_yield()). */
 bool subject_turn_is_full(const struct shard *s);
@@ -143,11 +149,7 @@ const struct interest **subject_list(const struct vspace *v, enum subject_plane 
 
 /* ---- slow subscribers ---------------------------------------------------------------------------------- */
 
-/* A subscriber with more than `hard` bytes unread is cut at once, one with more than `soft` for `soft_ms`
- * then; 0: no such limit. From the settings; may be changed while the broker runs, by any thread. */
-struct subject_limits {
-    _Atomic uint64_t hard, soft, soft_ms;
-};
+/* From the settings; may be changed while the broker runs, by any thread. */
 struct subject_limits *subject_limits(struct broker *b);
 
 /* ---- for core/shard.c and core/space*.c ---------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 #include "core/op_impl.h"
 #include "core/queue.h"
 #include "core/space_impl.h"
+#include "core/subject.h"
 #include "core/tap_impl.h"
 #include "core/topic_post.h"
 #include "core/topic_table.h"
@@ -411,6 +412,8 @@ static void route_one(struct cursor *c, struct run *r, struct exchange *x, uint3
         const struct queue_info *q = container_of(t->route.dests[i], struct queue_info, dest);
         to_queue(c, r, q->id, q->shard, index, 0);
     }
+    if (t->route.subjects)
+        subject_deliver_message(s, s->spaces->root, &r->messages[index].msg, r->messages[index].chunk, NULL);
     if (t->route.delayed) {
         uint64_t id = t->route.delayed->id;
         to_queue(c, r, id, store_shard_of(s->broker->store, id), index, s->now_ms + t->route.delay_ms);

@@ -44,6 +44,9 @@ struct redis_conn {
     struct resp_writer out;     /* where answers go; out.version is the RESP spoken */
     struct resp_writer nowhere; /* where they go if the client wants none, see redis_reply() */
     struct subscriber sub;
+    struct outq answer;        /* of SUBSCRIBE and its kin, until all shards know */
+    struct exchange *exchange; /* amq.topic, as of exchange_generation */
+    uint64_t exchange_generation;
     struct vspace *space;        /* the virtual host it is in; one reference; NULL: it was not there */
     struct redis_multi *multi;   /* NULL: not between MULTI and EXEC */
     struct publisher *publisher; /* NULL until something goes to a queue or topic */
