@@ -9,13 +9,18 @@
 #include "core/alarm.h"
 #include "core/broker.h"
 #include "core/queue.h"
+#include "core/subject.h"
 #include "core/user.h"
 #include "proto/amqp/props.h"
 
 struct publishing {
     struct shard *home;
     struct http_ticket ticket;
+    struct vspace *space; /* one reference */
+    struct message m;     /* in `chunk` */
+    struct chunk *chunk;  /* one reference */
     unsigned waiting;
+    bool subjects; /* subscriptions hear it, when it is where it goes */
     bool routed;
     int err;
 };
@@ -168,16 +173,25 @@ static int may_publish(const struct actor *actor, const struct exchange *x, cons
 /* ---- on its way -----------------------------------------------------------------------------------------
  */
 
+static void publishing_free(struct publishing *p)
+{
+    space_unref(p->space);
+    chunk_unref(p->chunk);
+    mem_free(p);
+}
+
 static void step(struct publishing *p)
 {
     if (--p->waiting > 0)
         return;
+    if (p->subjects && subject_deliver_message(p->home, p->space, &p->m, p->chunk, NULL))
+        p->routed = true;
     struct conn *c = handle_get(&p->home->conns, p->ticket.conn);
     if (c && p->err)
         mgmt_fail(c, p->ticket.seq, p->err, NULL);
     else if (c)
         admin_answer_json(c, p->ticket.seq, 200, json_pack("{s:b}", "routed", p->routed));
-    mem_free(p);
+    publishing_free(p);
 }
 
 static void arrived(struct conn *c, struct op *op)
@@ -191,37 +205,35 @@ static void arrived(struct conn *c, struct op *op)
     step(p);
 }
 
-/* One reference to the chunk that the message's spans lie in. */
-static void send_to(struct publishing *p, unsigned shard, uint64_t queue_id, const struct message *m,
-                    struct chunk *chunk)
+static void send_to(struct publishing *p, unsigned shard, uint64_t queue_id, const struct message *m)
 {
     struct op_publish *o = op_new_internal(p->home, sizeof(*o), arrived, p);
     o->shard = shard;
     op_publish_add(o)->msg = *m;
     op_publish_add_queue(o, queue_id);
-    op_publish_keep(o, chunk);
+    op_publish_keep(o, p->chunk);
     o->bytes = m->body.len + m->props.len;
     p->waiting++;
     op_publish_submit(o);
 }
 
 /* NULL, or why it cannot go there. */
-static const char *send_all(struct publishing *p, const struct route *r, const struct message *m,
-                            struct chunk *chunk)
+static const char *send_all(struct publishing *p, const struct route *r)
 {
-    struct message later = *m;
+    struct message later = p->m;
     for (uint32_t i = 0; i < r->count; i++)
         if (r->dests[i]->kind != DEST_QUEUE ||
             container_of(r->dests[i], struct queue_info, dest)->type == QUEUE_STREAM)
             return "it would go to a topic or stream: publish by AMQP or Kafka";
     p->routed = r->count > 0 || r->delayed;
+    p->subjects = r->subjects;
     for (uint32_t i = 0; i < r->count; i++) {
         const struct queue_info *q = container_of(r->dests[i], struct queue_info, dest);
-        send_to(p, q->shard, q->id, m, chunk);
+        send_to(p, q->shard, q->id, &p->m);
     }
     later.due_ms = p->home->now_ms + r->delay_ms;
     if (r->delayed)
-        send_to(p, store_shard_of(p->home->broker->store, r->delayed->id), r->delayed->id, &later, chunk);
+        send_to(p, store_shard_of(p->home->broker->store, r->delayed->id), r->delayed->id, &later);
     return NULL;
 }
 
@@ -237,7 +249,6 @@ static struct span put(struct chunk *c, struct span s)
 static void publish(struct conn *c, struct http_ticket ticket, struct vspace *v, struct exchange *x,
                     const struct message *m)
 {
-    struct message copy = *m;
     struct route route;
     uint64_t dice = c->shard->now_ns;
     struct chunk *chunk =
@@ -246,20 +257,21 @@ static void publish(struct conn *c, struct http_ticket ticket, struct vspace *v,
         mgmt_fail(c, ticket.seq, ERR_NO_MEMORY, NULL);
         return;
     }
-    copy.exchange = put(chunk, x->name);
-    copy.key = put(chunk, m->key);
-    copy.props = put(chunk, m->props);
-    copy.body = put(chunk, m->body);
     struct publishing *p = mem_alloc(sizeof(*p));
-    *p = (struct publishing){.home = c->shard, .ticket = ticket, .waiting = 1};
+    *p = (struct publishing){
+        .home = c->shard, .ticket = ticket, .space = v, .m = *m, .chunk = chunk, .waiting = 1};
+    space_ref(v);
+    p->m.exchange = put(chunk, x->name);
+    p->m.key = put(chunk, m->key);
+    p->m.props = put(chunk, m->props);
+    p->m.body = put(chunk, m->body);
     route_init(&route);
-    route_message(&route, &v->route_space, x, &copy, false, &dice);
-    const char *why = send_all(p, &route, &copy, chunk);
+    route_message(&route, &v->route_space, x, &p->m, false, &dice);
+    const char *why = send_all(p, &route);
     route_fini(&route);
-    chunk_unref(chunk);
     if (why) {
         mgmt_bad_request(c, ticket.seq, why);
-        mem_free(p);
+        publishing_free(p);
     } else {
         step(p);
     }

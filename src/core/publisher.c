@@ -111,40 +111,28 @@ static struct publisher_run *add_delayed(struct publisher *p, const struct messa
 
 /* ---- subscriptions ------------------------------------------------------------------------------------- */
 
-struct hearing {
-    struct shard *shard;
-    struct vspace *space;
-    struct subject_message m;
-    struct conn *conn;
-    uint64_t heard;
-};
-
-/* The subject space is not there yet. */
-static uint64_t deliver(struct hearing *h)
+uint64_t publisher_tell_subjects(struct shard *s, struct vspace *v, const struct message *m, bool more_keys,
+                                 struct chunk *chunk, struct conn *c)
 {
-    (void)h;
-    return 0;
+    if (more_keys)
+        return subject_deliver_message(s, v, m, chunk, c);
+    struct subject_message one = {
+        .key = m->key, .body = m->body, .props = m->props, .format = m->format, .chunk = chunk};
+    return subject_deliver(s, v, SUBJECT_SHARED, &one, c);
 }
 
-static void hear_key(void *arg, struct span key)
+/* NULL: they have heard it, or it is not for them. */
+static struct echo *to_subjects(struct publisher *p, const struct message *m, const struct routed *to,
+                                struct chunk *chunk, uint64_t *ret_heard)
 {
-    struct hearing *h = arg;
-    h->m.key = key;
-    h->heard += deliver(h);
-}
-
-uint64_t publish_to_subjects(struct shard *s, struct vspace *v, const struct message *m, bool more_keys,
-                             struct chunk *chunk, struct conn *c)
-{
-    const struct message_format *format = message_formats[m->format];
-    struct hearing h = {.shard = s,
-                        .space = v,
-                        .m = {.body = m->body, .props = m->props, .format = m->format, .chunk = chunk},
-                        .conn = c};
-    hear_key(&h, m->key);
-    if (more_keys && format && format->more_keys)
-        format->more_keys(m, hear_key, &h);
-    return h.heard;
+    struct shard *s = p->conn->shard;
+    struct echo *e = to->subjects ? echo_new(p, m, to, chunk) : NULL;
+    if (!to->subjects || e)
+        return e;
+    *ret_heard = publisher_tell_subjects(s, to->space, m, to->more_keys, chunk, p->conn);
+    if (*ret_heard && subject_turn_is_full(s))
+        conn_yield(p->conn);
+    return NULL;
 }
 
 /* ---- a message ----------------------------------------------------------------------------------------- */
@@ -174,11 +162,8 @@ static void send_to_queues(struct publisher *p, const struct message *m, const s
 uint64_t publisher_send(struct publisher *p, const struct message *m, const struct routed *to,
                         struct chunk *chunk, uint64_t tag)
 {
-    struct shard *s = p->conn->shard;
-    struct echo *e = to->subjects ? echo_new(p, m, to, chunk) : NULL;
     uint64_t heard = 0;
-    if (to->subjects && !e)
-        heard = publish_to_subjects(s, to->space, m, to->more_keys, chunk, p->conn);
+    struct echo *e = to_subjects(p, m, to, chunk, &heard);
     send_to_queues(p, m, to, chunk, tag, e);
     if (to->delayed_id) {
         struct publisher_run *r = add_delayed(p, m, to, chunk, tag);

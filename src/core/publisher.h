@@ -76,10 +76,4 @@ uint64_t publisher_send(struct publisher *p, const struct message *m, const stru
 /* Sends off what was gathered: at the end of each input. */
 void publisher_flush(struct publisher *p);
 
-/* Gives a message that was routed through an exchange with `subjects` to subscriptions, by each of its keys:
- * for who routes without a publisher. Returns how many hear it; who hears it by two keys counts twice.
- * `chunk` and `c` as in subject_deliver(). */
-uint64_t publish_to_subjects(struct shard *s, struct vspace *v, const struct message *m, bool more_keys,
-                             struct chunk *chunk, struct conn *c);
-
 #endif

@@ -61,7 +61,7 @@ struct echo *echo_new(struct publisher *p, const struct message *m, const struct
 static void hear(struct echo *e, struct conn *c)
 {
     list_del(&e->link);
-    publish_to_subjects(e->shard, e->space, &e->m, e->more_keys, e->chunk, c);
+    publisher_tell_subjects(e->shard, e->space, &e->m, e->more_keys, e->chunk, c);
     chunk_unref(e->chunk);
     space_unref(e->space);
     mem_free(e);

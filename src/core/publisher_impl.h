@@ -9,6 +9,10 @@ enum {
     PUBLISHER_RUN_BYTES = 1 << 20, /* of messages, after which a run leaves early */
 };
 
+/* To the subscriptions of an exchange with `subjects`; how many hear it. */
+uint64_t publisher_tell_subjects(struct shard *s, struct vspace *v, const struct message *m, bool more_keys,
+                                 struct chunk *chunk, struct conn *c);
+
 /* ---- publisher_echo.c: what subscriptions hear when it is durable -------------------------------------- */
 
 struct echo;

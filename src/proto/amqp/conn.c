@@ -363,7 +363,7 @@ static int64_t amqp_input(struct conn *c, void *state, struct span input, struct
     struct amqp_conn *ac = amqp_conn_of(state);
     size_t at = 0;
     int64_t n = 1;
-    while (at < input.len && n > 0 && (at == 0 || conn_can_read(c))) {
+    while (at < input.len && n > 0 && (at == 0 || (conn_can_read(c) && !c->yielding))) {
         n = one_step(ac, span_of(input.ptr + at, input.len - at), chunk, ret_need);
         if (n > 0)
             at += (size_t)n;
