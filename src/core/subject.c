@@ -13,6 +13,7 @@ void subjects_init(struct shard *s)
     struct subjects *j = s->subjects = mem_zalloc(sizeof(*j));
     j->shard = s;
     j->runs = mem_zalloc(s->broker->shard_count * sizeof(struct subject_run *));
+    j->applied = mem_zalloc(s->broker->shard_count * sizeof(*j->applied));
     ptrset_init(&j->subscriptions);
     list_init(&j->soft);
 }
@@ -24,6 +25,7 @@ void subjects_fini(struct shard *s)
     chunk_unref(j->copies);
     ptrset_fini(&j->subscriptions);
     mem_free(j->runs);
+    mem_free(j->applied);
     mem_free(j);
 }
 

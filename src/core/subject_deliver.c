@@ -18,6 +18,7 @@ enum {
     COPY_CHUNK_BYTES = 64 << 10,
     LOOK_MS = 1000,
 };
+#define KNOWN_ALL UINT64_MAX
 
 /* ---- what goes to another shard -------------------------------------------------------------------------
  */
@@ -25,6 +26,7 @@ enum {
 struct run_item {
     uint32_t vhost;
     uint8_t plane;
+    uint64_t known;           /* number of the target shard's last change that was known here */
     struct subject_message m; /* one reference to m.chunk, or NULL: that of the item before holds it, too */
 };
 
@@ -63,18 +65,13 @@ static void run_back(struct shard *here, struct msg *m)
     run_free(r);
 }
 
-static void hear_here(struct shard *s, struct vspace *v, enum subject_plane plane,
-                      const struct subject_message *m);
+static void hear_here(struct shard *s, const struct run_item *it);
 
 static void run_arrived(struct shard *here, struct msg *m)
 {
     struct subject_run *r = container_of(m, struct subject_run, msg);
-    for (uint32_t i = 0; i < r->count; i++) {
-        struct run_item *it = &r->items[i];
-        struct vspace *v = space_find_id(here, it->vhost);
-        if (v)
-            hear_here(here, v, (enum subject_plane)it->plane, &it->m);
-    }
+    for (uint32_t i = 0; i < r->count; i++)
+        hear_here(here, &r->items[i]);
     r->msg.run = run_back;
     msg_send(here, r->home, &r->msg);
 }
@@ -138,7 +135,7 @@ static void add_to_run(struct subjects *j, unsigned shard, const struct vspace *
         r->items = mem_realloc(r->items, r->cap * sizeof(*r->items));
     }
     struct run_item *it = &r->items[r->count++];
-    *it = (struct run_item){v->vhost.id, (uint8_t)plane, *m};
+    *it = (struct run_item){v->vhost.id, (uint8_t)plane, j->applied[shard], *m};
     chunk_ref(m->chunk);
     if (publisher)
         note_credit(r, publisher, bytes);
@@ -255,23 +252,30 @@ uint8_t *subject_wire_make(struct shard *s, struct subject_wire *w, size_t len)
     return at;
 }
 
-static void hear(struct subjects *j, const struct interest *in, const struct subject_message *m)
+/* `known`: only by subscriptions that the publisher's shard has counted; KNOWN_ALL: by all. */
+static void hear(struct subjects *j, const struct interest *in, const struct subject_message *m,
+                 uint64_t known)
 {
     struct subject_wire wires[SUBJECT_WIRES] = {0};
     bool alone = in->sub_count == 1;
+    uint32_t heard = 0;
     for (uint32_t i = 0; i < in->sub_count; i++) {
-        struct subscriber *w = in->subs[i]->who;
+        const struct subscription *sub = in->subs[i];
+        struct subscriber *w = sub->who;
+        if (known != KNOWN_ALL && (sub->since > known || sub->until <= known))
+            continue;
         if (w->conn->aborted || w->conn->closing)
             continue;
         w->ops->deliver(w, in, m, wires, alone);
+        heard++;
         if (unread(w) > m->body.len + m->key.len + COPY_CHUNK_BYTES)
             limit(j, w);
     }
     for (int i = 0; i < SUBJECT_WIRES; i++)
         chunk_unref(wires[i].chunk);
-    j->turn_messages += in->sub_count;
-    j->turn_bytes += (m->key.len + m->body.len) * in->sub_count;
-    metrics_add(j->shard->metrics, METRIC_SUBJECT_DELIVERED, in->sub_count);
+    j->turn_messages += heard;
+    j->turn_bytes += (m->key.len + m->body.len) * heard;
+    metrics_add(j->shard->metrics, METRIC_SUBJECT_DELIVERED, heard);
 }
 
 /* Wildcards of other protocols don't match some keys. */
@@ -280,18 +284,20 @@ static bool may_hear(const struct interest *glob, const struct subject_message *
     return glob->format == m->format || !subject_is_reserved(m->key);
 }
 
-static void hear_here(struct shard *s, struct vspace *v, enum subject_plane plane,
-                      const struct subject_message *m)
+static void hear_here(struct shard *s, const struct run_item *it)
 {
-    struct interest *in = interest_find(v, plane, SUBJECT_EXACT, m->key);
-    uint32_t count = 0;
+    struct vspace *v = space_find_id(s, it->vhost);
+    struct subject_space *sp = v ? v->subjects[it->plane] : NULL;
+    uint32_t count;
+    if (!sp)
+        return;
+    struct interest *in = interest_find(v, (enum subject_plane)it->plane, SUBJECT_EXACT, it->m.key);
     if (in && in->sub_count)
-        hear(s->subjects, in, m);
-    struct interest *const *globs =
-        v->subjects[plane] ? globs_matching(v->subjects[plane], m->key, &count) : NULL;
+        hear(s->subjects, in, &it->m, it->known);
+    struct interest *const *globs = globs_matching(sp, it->m.key, &count);
     for (uint32_t i = 0; i < count; i++)
-        if (globs[i]->sub_count && may_hear(globs[i], m))
-            hear(s->subjects, globs[i], m);
+        if (globs[i]->sub_count && may_hear(globs[i], &it->m))
+            hear(s->subjects, globs[i], &it->m, it->known);
 }
 
 /* ---- publishing ------------------------------------------------------------------------------------------
@@ -332,7 +338,7 @@ uint64_t subject_deliver(struct shard *s, struct vspace *v, enum subject_plane p
         receivers = in->total;
         shards = shards_of(s, in);
         if (in->sub_count)
-            hear(s->subjects, in, m);
+            hear(s->subjects, in, m, KNOWN_ALL);
     }
     struct interest *const *globs = globs_matching(sp, m->key, &count);
     for (uint32_t i = 0; i < count; i++) {
@@ -341,7 +347,7 @@ uint64_t subject_deliver(struct shard *s, struct vspace *v, enum subject_plane p
         receivers += globs[i]->total;
         shards |= shards_of(s, globs[i]);
         if (globs[i]->sub_count)
-            hear(s->subjects, globs[i], m);
+            hear(s->subjects, globs[i], m, KNOWN_ALL);
     }
     if (shards)
         send_to(s->subjects, shards, v, plane, m, publisher);

@@ -19,6 +19,9 @@ struct subscription {
     struct subscriber *who;
     uint32_t at;  /* in->subs[at] */
     bool leaving; /* deleted; heard until the other shards know */
+    /* Numbers of this shard's changes that say it to the others; UINT64_MAX: not said yet. What another shard
+     * publishes is heard if that shard knew the first and not the second: it has counted it then. */
+    uint64_t since, until;
 };
 
 enum { GLOB_PREFIX_MAX = 32 };
@@ -47,6 +50,8 @@ struct subjects {
     uint64_t gathered;                  /* shards that have one, a bit each */
     struct chunk *wires;                /* being filled with encoded messages; one reference */
     struct chunk *copies;               /* the same, with messages for other shards that were only borrowed */
+    uint64_t changes;                   /* sent round by this shard: the number of the last one */
+    uint64_t *applied;                  /* by shard: the number of its last change that this shard knows */
     uint64_t turn_messages, turn_bytes; /* done for subscribers and gathered for other shards in this turn */
     struct list soft;                   /* subscribers over the soft limit */
     struct shard_timer look;            /* at those */

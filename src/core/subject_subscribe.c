@@ -26,6 +26,7 @@ struct op_interest {
     struct op op;
     uint32_t vhost;
     uint8_t format;
+    uint64_t number; /* of the home shard's changes */
     unsigned hops;
     uint32_t count, cap;
     struct interest_change *changes;
@@ -85,6 +86,7 @@ static void subscription_new(struct subscriber *w, struct interest *in)
     struct pair p = {in, w};
     sub->in = in;
     sub->who = w;
+    sub->since = sub->until = UINT64_MAX;
     sub->at = in->sub_count;
     if (in->sub_count == in->sub_cap) {
         in->sub_cap = in->sub_cap ? in->sub_cap * 2 : 1;
@@ -145,6 +147,7 @@ static void came_home(struct conn *c, struct op *op)
 static void apply(struct shard *here, const struct op_interest *o)
 {
     struct vspace *v = space_find_id(here, o->vhost);
+    here->subjects->applied[o->op.home->index] = o->number;
     for (uint32_t i = 0; v && i < o->count; i++) {
         const struct interest_change *ch = &o->changes[i];
         struct interest *in = interest_get(here, v, ch->plane, ch->kind, o->format, ch->text);
@@ -171,6 +174,21 @@ static void visit(struct shard *here, struct msg *m)
     struct op_interest *o = container_of(container_of(m, struct op, msg), struct op_interest, op);
     apply(here, o);
     travel(here, o);
+}
+
+/* Changes of one shard travel the same way, so they are known everywhere in the order of their numbers. */
+static void set_out(struct subscriber *w, struct op_interest *o)
+{
+    o->number = ++w->conn->shard->subjects->changes;
+    for (uint32_t i = 0; i < o->count; i++) {
+        const struct interest_change *ch = &o->changes[i];
+        struct subscription *sub = subscription_find(w, ch->plane, ch->kind, ch->text);
+        if (sub && ch->delta > 0)
+            sub->since = o->number;
+        else if (sub)
+            sub->until = o->number;
+    }
+    travel(w->conn->shard, o);
 }
 
 static struct op_interest *op_interest_new(struct subscriber *w)
@@ -270,7 +288,7 @@ bool subscriber_settle(struct subscriber *w)
         return true;
     w->gathering = NULL;
     w->settling = true;
-    travel(w->conn->shard, o);
+    set_out(w, o);
     return false;
 }
 
@@ -286,7 +304,7 @@ void subscriber_close(struct subscriber *w)
     }
     if (w->gathering) {
         w->gathering->op.conn = (struct handle){0};
-        travel(w->conn->shard, w->gathering);
+        set_out(w, w->gathering);
     }
     list_del(&w->soft_link);
     outq_fini(&w->later);
