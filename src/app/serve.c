@@ -12,6 +12,7 @@
 #include "core/message.h"
 #include "proto/amqp/amqp.h"
 #include "proto/kafka/kafka.h"
+#include "proto/redis/redis.h"
 
 /* Of one connection; a request is let in as long as anything of it is left. */
 enum { HTTP_BYTES_IN_FLIGHT = 4 << 20 };
@@ -63,6 +64,19 @@ static int open_amqp(struct serve *sv, const struct config_listener *item)
     return open_one(sv, &l);
 }
 
+static int open_redis(struct serve *sv, const struct config_listener *item)
+{
+    struct front_listen l = {
+        .proto = &redis_proto,
+        .name = item->name,
+        .address = item->address,
+        .tls = item->tls,
+        .max_ops = REDIS_OPS_IN_FLIGHT,
+        .max_bytes = sv->config->redis_max_in_flight_bytes,
+    };
+    return open_one(sv, &l);
+}
+
 static int open_http(struct serve *sv, const struct config_listener *item)
 {
     struct front_listen l = {
@@ -85,6 +99,8 @@ static int open_all(struct serve *sv)
         err = open_kafka(sv, &cfg->kafka_listen.items[i]);
     for (unsigned i = 0; i < cfg->amqp_listen.count && !err; i++)
         err = open_amqp(sv, &cfg->amqp_listen.items[i]);
+    for (unsigned i = 0; i < cfg->redis_listen.count && !err; i++)
+        err = open_redis(sv, &cfg->redis_listen.items[i]);
     for (unsigned i = 0; i < cfg->http_listen.count && !err; i++)
         err = open_http(sv, &cfg->http_listen.items[i]);
     return err;

@@ -67,7 +67,7 @@ void conn_wake_output(struct conn *c)
 }
 
 /* Peers decide how often this happens, so the lines are counted per second. */
-static bool may_log(struct shard *s)
+bool conn_may_log(struct shard *s)
 {
     enum { LINES_PER_SECOND = 10 };
     if (s->now_ns - s->log_second_ns >= 1000000000) {
@@ -84,7 +84,7 @@ void conn_fail(struct conn *c, int err, const char *why)
         return;
     metrics_add_at(c->shard->metrics, METRIC_CONNECTIONS_FAILED, c->listener ? c->listener->metrics_slot : 0,
                    1);
-    if (may_log(c->shard))
+    if (conn_may_log(c->shard))
         say_warn(c->listener ? c->listener->name : "conn", "connection failed",
                  "peer=%s reason=\"%s\" error=%s", c->peer, why, err_name(err));
     conn_finish(c);

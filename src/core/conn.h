@@ -81,6 +81,10 @@ void conn_fail(struct conn *c, int err, const char *why);
 void conn_finish(struct conn *c);
 /* Ends it at once, whatever is queued; for a broken socket. */
 void conn_abort(struct conn *c);
+/* May one more line about what peers do be logged in this second? Counts it; for lines that a peer can cause
+ * at will.
+ */
+bool conn_may_log(struct shard *s);
 /* When tick() is called next; UINT64_MAX: never. */
 void conn_set_deadline(struct conn *c, uint64_t deadline_mono_ns);
 

@@ -39,6 +39,7 @@ struct op_login {
     /* out */
     const struct principal *ret_principal; /* see struct principal for how long it lives */
     enum login_refusal ret_refusal;
+    bool ret_unknown_user; /* with LOGIN_BAD_CREDENTIALS: not to be told to the client */
     struct arena arena;
     /* the core's */
     struct login_work *work;

@@ -121,6 +121,7 @@ static void answer(struct login_table *t, struct op_login *l, int err, bool righ
     const struct user *user = NULL;
     if (!err) {
         l->ret_refusal = judge(t->users, l, right, &user);
+        l->ret_unknown_user = !user_find(t->users, l->user);
         l->ret_principal = user ? user->principal : NULL;
         err = user ? 0 : ERR_DENIED;
     }

@@ -4,6 +4,9 @@
 
 #include "proto/proto.h"
 
+/* Operations of one connection that are worked on at a time: messages on their way to other shards. */
+enum { REDIS_OPS_IN_FLIGHT = 1024 };
+
 extern const struct proto redis_proto;
 
 #endif

@@ -119,7 +119,9 @@ const struct redis_command *redis_command_find(struct span name);
 const struct redis_command *redis_subcommand_find(const struct redis_command *c, struct span name);
 
 /* What the files fill the table with: enum redis_outcome redis_cmd_publish(const struct redis_call *), ... */
-#define REDIS_COMMAND(name) enum redis_outcome redis_cmd_##name(const struct redis_call *c)
+#define REDIS_COMMAND(name)                                                                                  \
+    enum redis_outcome redis_cmd_##name(const struct redis_call *c);                                         \
+    enum redis_outcome redis_cmd_##name(const struct redis_call *c)
 
 /* Checks and runs one command, or queues it; as Redis's processCommand() does. */
 enum redis_outcome redis_process(struct redis_conn *rc, const struct span *args, size_t count,

@@ -78,8 +78,10 @@ static bool is_digit(uint8_t c)
 }
 
 /* string2ll() of Redis: no plus, no leading zeros, nothing around it. */
-static bool parse_integer(const uint8_t *p, size_t len, int64_t *ret)
+bool resp_parse_integer(struct span text, int64_t *ret)
 {
+    const uint8_t *p = text.ptr;
+    size_t len = text.len;
     bool negative = len > 0 && p[0] == '-';
     uint64_t v = 0;
     size_t i = negative;
@@ -126,7 +128,7 @@ static int take_number(struct resp_parser *p, struct span in, const struct resp_
         return ERR_INVALID;
     if (end < 0)
         return 0;
-    *ret_bad = !parse_integer(s + 1, (size_t)end - p->at - 1, ret);
+    *ret_bad = !resp_parse_integer(span_of(s + 1, (size_t)end - p->at - 1), ret);
     p->at = (size_t)end + 2;
     return 1;
 }

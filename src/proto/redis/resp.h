@@ -45,6 +45,9 @@ void resp_parser_fini(struct resp_parser *p);
 int64_t resp_parse(struct resp_parser *p, struct span input, const struct resp_limits *l, size_t *ret_need,
                    const char **ret_why);
 
+/* string2ll(): no plus, no leading zeros, nothing around the digits. */
+bool resp_parse_integer(struct span text, int64_t *ret);
+
 /* ---- answers: appended to a queue. They fail only for want of memory; then the queue is as good as lost,
  * and *failed is set. ---- */
 

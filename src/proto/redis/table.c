@@ -1,0 +1,96 @@
+/* The commands that Colobus serves, and how they are found. Texts are those of Redis 7.0's documentation. */
+#include <assert.h>
+
+#include "proto/redis/redis_impl.h"
+
+#define RUN(name) enum redis_outcome redis_cmd_##name(const struct redis_call *c)
+RUN(auth);
+RUN(discard);
+RUN(echo);
+RUN(exec);
+RUN(hello);
+RUN(multi);
+RUN(ping);
+RUN(quit);
+RUN(reset);
+RUN(select);
+RUN(unwatch);
+RUN(watch);
+#undef RUN
+
+/* Subcommands of one: rows as below, and an empty one at the end. The table is not const for `parent` only.
+ */
+
+enum {
+    CONNECTION = REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_FAST,
+};
+
+/* Sorted by name, which is checked at the start. */
+struct redis_command redis_commands[] = {
+    {"auth", "Authenticate to the server", "1.0.0", "connection",
+     "O(N) where N is the number of passwords defined for the user", -2, CONNECTION | REDIS_NO_AUTH,
+     redis_cmd_auth, NULL, NULL},
+    {"discard", "Discard all commands issued after MULTI", "2.0.0", "transactions",
+     "O(N), when N is the number of queued commands", 1, CONNECTION | REDIS_AT_ONCE, redis_cmd_discard, NULL,
+     NULL},
+    {"echo", "Echo the given string", "1.0.0", "connection", "O(1)", 2,
+     REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_echo, NULL, NULL},
+    {"exec", "Execute all commands issued after MULTI", "1.2.0", "transactions",
+     "Depends on commands in the transaction", 1,
+     REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_AT_ONCE, redis_cmd_exec, NULL, NULL},
+    {"hello", "Handshake with Redis", "6.0.0", "connection", "O(1)", -1, CONNECTION | REDIS_NO_AUTH,
+     redis_cmd_hello, NULL, NULL},
+    {"multi", "Mark the start of a transaction block", "1.2.0", "transactions", "O(1)", 1,
+     CONNECTION | REDIS_AT_ONCE, redis_cmd_multi, NULL, NULL},
+    {"ping", "Ping the server", "1.0.0", "connection", "O(1)", -1, REDIS_FAST | REDIS_SUBSCRIBED_TOO,
+     redis_cmd_ping, NULL, NULL},
+    {"quit", "Close the connection", "1.0.0", "connection", "O(1)", -1,
+     CONNECTION | REDIS_NO_AUTH | REDIS_AT_ONCE | REDIS_SUBSCRIBED_TOO, redis_cmd_quit, NULL, NULL},
+    {"reset", "Reset the connection", "6.2.0", "connection", "O(1)", 1,
+     CONNECTION | REDIS_NO_AUTH | REDIS_AT_ONCE | REDIS_SUBSCRIBED_TOO, redis_cmd_reset, NULL, NULL},
+    {"select", "Change the selected database for the current connection", "1.0.0", "connection", "O(1)", 2,
+     REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_select, NULL, NULL},
+    {"unwatch", "Forget about all watched keys", "2.2.0", "transactions", "O(1)", 1, CONNECTION,
+     redis_cmd_unwatch, NULL, NULL},
+    {"watch", "Watch the given keys to determine execution of the MULTI/EXEC block", "2.2.0", "transactions",
+     "O(1) for every key.", -2, CONNECTION | REDIS_AT_ONCE, redis_cmd_watch, NULL, NULL},
+};
+const size_t redis_command_count = sizeof(redis_commands) / sizeof(redis_commands[0]);
+
+/* ---- by name: a hash of length, first and last letter, which is seldom shared ----------------------------
+ */
+
+enum { BUCKETS = 256 };
+
+static uint8_t buckets[BUCKETS]; /* 1 + index into redis_commands; 0: free */
+
+static unsigned hash(const uint8_t *name, size_t len)
+{
+    unsigned first = name[0] | 0x20u, middle = name[len / 2] | 0x20u, last = name[len - 1] | 0x20u;
+    return (first * 33 + middle * 7 + last * 13 + (unsigned)len * 59) % BUCKETS;
+}
+
+__attribute__((constructor)) static void prepare(void)
+{
+    assert(redis_command_count < BUCKETS / 2);
+    for (size_t i = 0; i < redis_command_count; i++) {
+        const struct redis_command *c = &redis_commands[i];
+        assert(i == 0 || strcmp(redis_commands[i - 1].name, c->name) < 0);
+        unsigned h = hash((const uint8_t *)c->name, strlen(c->name));
+        while (buckets[h])
+            h = (h + 1) % BUCKETS;
+        buckets[h] = (uint8_t)(i + 1);
+        for (struct redis_command *s = (struct redis_command *)(void *)c->subcommands; s && s->name; s++)
+            s->parent = c;
+    }
+}
+
+const struct redis_command *redis_command_find(struct span name)
+{
+    if (name.len == 0)
+        return NULL;
+    for (unsigned h = hash(name.ptr, name.len); buckets[h]; h = (h + 1) % BUCKETS)
+        if (redis_is(name, redis_commands[buckets[h] - 1].name))
+            return &redis_commands[buckets[h] - 1];
+    return NULL;
+}
