@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "core/subject.h"
 #include "proto/amqp/channel.h"
 #include "proto/amqp/channel_testkit.h"
 
@@ -605,6 +606,120 @@ static void a_reply_goes_straight_to_who_asked(void **state)
     kit_stop();
 }
 
+/* ---- subscriptions --------------------------------------------------------------------------------------
+ */
+
+static struct conn listener;
+static struct subscriber subscriber;
+static char heard[256]; /* "key:body " for each message */
+static bool settled;
+
+static void hear(struct subscriber *w, const struct interest *in, const struct subject_message *m,
+                 struct subject_wire wires[SUBJECT_WIRES], bool alone)
+{
+    (void)w;
+    (void)in;
+    (void)wires;
+    (void)alone;
+    size_t len = strlen(heard);
+    snprintf(heard + len, sizeof(heard) - len, "%.*s:%.*s ", SPAN_ARG(m->key), SPAN_ARG(m->body));
+}
+
+static void on_settled(struct subscriber *w)
+{
+    (void)w;
+    settled = true;
+}
+
+/* By another protocol, as it were. */
+static void subscribe(const char *glob)
+{
+    static const struct subscriber_ops ops = {hear, on_settled};
+    heard[0] = 0;
+    listener = (struct conn){.magic = CONN_MAGIC,
+                             .shard = kit_shard(),
+                             .actor = {&auth_operator, &auth_default_vhost},
+                             .ops_left = 1,
+                             .ops_max = 1};
+    list_init(&listener.ready_link);
+    list_init(&listener.flush_link);
+    listener.handle = handle_new(&kit_shard()->conns, &listener);
+    subscriber_init(&subscriber, &listener, &ops, MESSAGE_FORMAT_REDIS);
+    assert_int_equal(subscriber_add(&subscriber, SUBJECT_SHARED, SUBJECT_GLOB, span_str(glob)), 1);
+    settled = subscriber_settle(&subscriber);
+    kit_run_ms(20);
+    assert_true(settled);
+}
+
+static void unsubscribe(void)
+{
+    subscriber_close(&subscriber);
+    kit_run_ms(20);
+    handle_free(&kit_shard()->conns, listener.handle);
+}
+
+static uint64_t unroutable(void)
+{
+    return metrics_sum(kit_shard()->broker->metrics, METRIC_AMQP_UNROUTABLE, 0);
+}
+
+static void what_a_subscription_hears_is_not_returned(void **state)
+{
+    kit_start(state);
+    struct client *c = client_new(1);
+    subscribe("heard*");
+    client_ask(c, 1, (struct amqp_method){.id = AMQP_CONFIRM_SELECT}, AMQP_CONFIRM_SELECT_OK);
+    struct publish p = {.exchange = "amq.topic", .key = "heard", .body = "1", .mandatory = true};
+    client_publish(c, 1, p);
+    assert_int_equal(client_hear(c, 1, AMQP_BASIC_ACK).basic_ack.delivery_tag, 1);
+    client_hear_nothing(c);
+    assert_string_equal(heard, "heard:1 ");
+    assert_int_equal(unroutable(), 0);
+    p = (struct publish){.exchange = "amq.topic", .key = "x", .cc = "heard2", .body = "2", .mandatory = true};
+    client_publish(c, 1, p);
+    assert_int_equal(client_hear(c, 1, AMQP_BASIC_ACK).basic_ack.delivery_tag, 2);
+    p = (struct publish){.exchange = "amq.topic", .key = "x", .body = "3", .mandatory = true};
+    client_publish(c, 1, p);
+    client_hear(c, 1, AMQP_BASIC_RETURN);
+    client_hear_body(c, &(struct amqp_props){0});
+    assert_int_equal(client_hear(c, 1, AMQP_BASIC_ACK).basic_ack.delivery_tag, 3);
+    kit_run_ms(20);
+    assert_string_equal(heard, "heard:1 heard2:2 ");
+    assert_int_equal(unroutable(), 1);
+    unsubscribe();
+    client_close(c);
+    kit_stop();
+}
+
+static void a_transaction_is_heard_when_it_is_durable(void **state)
+{
+    kit_start(state);
+    struct client *c = client_new(1);
+    subscribe("*");
+    client_declare(c, 1, "q", true, SPAN_NULL);
+    client_ask(c, 1,
+               (struct amqp_method){.id = AMQP_QUEUE_BIND,
+                                    .queue_bind = {.queue = span_str("q"),
+                                                   .exchange = span_str("amq.topic"),
+                                                   .routing_key = span_str("q")}},
+               AMQP_QUEUE_BIND_OK);
+    client_ask(c, 1, (struct amqp_method){.id = AMQP_TX_SELECT}, AMQP_TX_SELECT_OK);
+    struct publish p = {.exchange = "amq.topic", .key = "q", .body = "1", .persistent = true};
+    client_publish(c, 1, p);
+    p.key = "nowhere";
+    p.body = "2";
+    client_publish(c, 1, p);
+    kit_run_ms(50);
+    assert_string_equal(heard, "");
+    client_ask(c, 1, (struct amqp_method){.id = AMQP_TX_COMMIT}, AMQP_TX_COMMIT_OK);
+    kit_run_ms(20);
+    assert_string_equal(heard, "nowhere:2 q:1 ");
+    assert_int_equal(client_count(c, 1, "q"), 1);
+    unsubscribe();
+    client_close(c);
+    kit_stop();
+}
+
 /* ---- texts --------------------------------------------------------------------------------------------- */
 
 static void expirations_are_numbers(void **state)
@@ -676,6 +791,8 @@ int main(void)
         BOTH(a_transaction_takes_effect_at_its_commit),
         BOTH(what_is_rolled_back_is_open_again),
         BOTH(a_reply_goes_straight_to_who_asked),
+        BOTH(what_a_subscription_hears_is_not_returned),
+        BOTH(a_transaction_is_heard_when_it_is_durable),
         BOTH(expirations_are_numbers),
         BOTH(modes_do_not_mix),
     };

@@ -91,6 +91,11 @@ void kit_crash(enum sim_crash_mode mode)
     boot();
 }
 
+struct shard *kit_shard(void)
+{
+    return &broker->shards[broker->shard_count - 1];
+}
+
 static bool passed(void *target)
 {
     return os_mono_ns() >= *(uint64_t *)target;
@@ -285,6 +290,20 @@ void client_ask(struct client *c, unsigned channel, struct amqp_method m, uint32
     client_hear(c, channel, answer);
 }
 
+/* CC: an array of one text. */
+static struct span cc_headers(const char *key, struct arena *a)
+{
+    struct fields_writer w;
+    size_t len = strlen(key);
+    uint8_t *array = arena_alloc(a, 5 + len);
+    array[0] = 'S';
+    be_put_u32(array + 1, (uint32_t)len);
+    memcpy(array + 5, key, len);
+    fields_writer_init(&w, a);
+    fields_put_array(&w, span_str("CC"), span_of(array, 5 + len));
+    return fields_done(&w);
+}
+
 void client_publish(struct client *c, unsigned channel, struct publish p)
 {
     struct amqp_props props = {.flags = AMQP_DELIVERY_MODE, .delivery_mode = p.persistent ? 2 : 1};
@@ -296,6 +315,10 @@ void client_publish(struct client *c, unsigned channel, struct publish p)
         props.flags |= AMQP_REPLY_TO;
     if (p.expiration)
         props.flags |= AMQP_EXPIRATION;
+    if (p.cc) {
+        props.flags |= AMQP_HEADERS;
+        props.headers = cc_headers(p.cc, &c->arena);
+    }
     props.reply_to = span_str(p.reply_to);
     props.expiration = span_str(p.expiration);
     struct span raw = amqp_props_encode(&props, &c->arena), body = span_str(p.body);

@@ -24,6 +24,7 @@ void kit_stop(void);
  * it. */
 void kit_crash(enum sim_crash_mode mode);
 void kit_run_ms(uint64_t ms);
+struct shard *kit_shard(void); /* the last: not the first client's, if there are several */
 
 /* Connected, logged in as guest, with `channels` channels open: 1, 2, ... */
 struct client *client_new(unsigned channels);
@@ -45,6 +46,7 @@ struct publish {
     size_t len; /* of the body; 0: strlen */
     bool persistent, mandatory;
     const char *reply_to, *expiration;
+    const char *cc; /* one further key */
 };
 void client_publish(struct client *c, unsigned channel, struct publish p);
 void client_ask(struct client *c, unsigned channel, struct amqp_method m, uint32_t answer);
