@@ -21,6 +21,7 @@ void os_random(void *ret_bytes, size_t len); /* cryptographic in os/real */
 unsigned os_cpu_count(void);                 /* processors this process may use, at least 1 */
 uint64_t os_cpu_time_us(void);               /* user + system time of this process */
 uint64_t os_rss_bytes(void);                 /* resident memory of this process */
+unsigned os_process_id(void);
 
 /* ---- files: blocking calls, for start-up, the journal thread and pool jobs --------------------------- */
 

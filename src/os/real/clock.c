@@ -69,3 +69,8 @@ uint64_t os_rss_bytes(void)
     fclose(f);
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
+
+unsigned os_process_id(void)
+{
+    return (unsigned)getpid();
+}

@@ -201,6 +201,7 @@ static void clocks_and_counts_make_sense(void **state)
     assert_true(os_wall_ms() > 1700000000000);
     assert_true(os_cpu_count() >= 1);
     assert_true(os_rss_bytes() > 100000);
+    assert_int_equal(os_process_id(), getpid());
     assert_true(os_cpu_time_us() < 100000000);
     os_random(a, sizeof(a));
     os_random(b, sizeof(b));

@@ -44,6 +44,11 @@ uint64_t os_rss_bytes(void)
     return SIM_RSS;
 }
 
+unsigned os_process_id(void)
+{
+    return 1;
+}
+
 uint64_t os_raise_file_limit(void)
 {
     return SIM_FILE_LIMIT;

@@ -42,6 +42,11 @@ void redis_multi_taint(struct redis_conn *rc)
         rc->multi->tainted = true;
 }
 
+size_t redis_multi_count(const struct redis_conn *rc)
+{
+    return rc->multi ? rc->multi->count : 0;
+}
+
 /* ---- queueing ------------------------------------------------------------------------------------------ */
 
 static size_t bytes_of(const struct redis_call *c)

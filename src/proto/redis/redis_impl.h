@@ -164,6 +164,7 @@ void redis_multi_queue(const struct redis_call *c); /* "+QUEUED" */
 void redis_multi_taint(struct redis_conn *rc);      /* an error while queueing: EXEC will refuse */
 bool redis_multi_next(struct redis_conn *rc);       /* goes on with an EXEC; true: it is over */
 void redis_multi_drop(struct redis_conn *rc);
+size_t redis_multi_count(const struct redis_conn *rc); /* commands that wait for EXEC */
 /* pubsub.c */
 void redis_pubsub_begin(struct redis_conn *rc);
 void redis_pubsub_end(struct redis_conn *rc);          /* the connection goes */

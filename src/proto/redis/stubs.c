@@ -26,13 +26,3 @@ void redis_publish_flush(struct redis_conn *rc)
 
 /* push.c */
 const struct subscriber_ops redis_subscriber_ops;
-
-/* client.c */
-void redis_clients_add(struct redis_conn *rc)
-{
-    (void)rc;
-}
-void redis_clients_del(struct redis_conn *rc)
-{
-    (void)rc;
-}

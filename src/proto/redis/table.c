@@ -1,7 +1,7 @@
 /* The commands that Colobus serves, and how they are found. Texts are those of Redis 7.0's documentation. */
 #include <assert.h>
 
-#include "proto/redis/redis_impl.h"
+#include "proto/redis/commands.h"
 
 #define RUN(name) enum redis_outcome redis_cmd_##name(const struct redis_call *c)
 RUN(auth);
@@ -27,9 +27,22 @@ enum {
 
 /* Sorted by name, which is checked at the start. */
 struct redis_command redis_commands[] = {
+    {"acl", "Asks about users and categories of commands", "6.0.0", "server", "Depends on the subcommand", -2, 0, NULL,
+     redis_acl_subcommands, NULL},
+    {"asking", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1, REDIS_FAST, redis_cmd_asking, NULL, NULL},
     {"auth", "Authenticate to the server", "1.0.0", "connection",
      "O(N) where N is the number of passwords defined for the user", -2, CONNECTION | REDIS_NO_AUTH,
      redis_cmd_auth, NULL, NULL},
+    {"client", "Asks about connections", "2.4.0", "connection", "Depends on the subcommand", -2, 0, NULL,
+     redis_client_subcommands, NULL},
+    {"cluster", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", -2, REDIS_LOADING | REDIS_STALE,
+     redis_cmd_cluster, NULL, NULL},
+    {"command", "Describes all commands", "2.8.13", "server", "O(N), N: commands that are served", -1,
+     REDIS_LOADING | REDIS_STALE, redis_cmd_command, redis_command_subcommands, NULL},
+    {"config", "Asks for parameters and changes them", "2.0.0", "server", "Depends on the subcommand", -2, 0, NULL,
+     redis_config_subcommands, NULL},
+    {"dbsize", "Counts keys: there are none", "1.0.0", "server", "O(1)", 1, REDIS_READONLY | REDIS_FAST, redis_cmd_dbsize,
+     NULL, NULL},
     {"discard", "Discard all commands issued after MULTI", "2.0.0", "transactions",
      "O(N), when N is the number of queued commands", 1, CONNECTION | REDIS_AT_ONCE, redis_cmd_discard, NULL,
      NULL},
@@ -40,18 +53,34 @@ struct redis_command redis_commands[] = {
      REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_AT_ONCE, redis_cmd_exec, NULL, NULL},
     {"hello", "Handshake with Redis", "6.0.0", "connection", "O(1)", -1, CONNECTION | REDIS_NO_AUTH,
      redis_cmd_hello, NULL, NULL},
+    {"info", "Tells figures of the server", "1.0.0", "server", "O(1)", -1, REDIS_LOADING | REDIS_STALE, redis_cmd_info, NULL,
+     NULL},
+    {"lolwut", "Tells the version", "5.0.0", "server", "O(1)", -1, REDIS_READONLY | REDIS_FAST, redis_cmd_lolwut, NULL,
+     NULL},
+    {"module", "Asks about modules", "4.0.0", "server", "Depends on the subcommand", -2, 0, NULL,
+     redis_module_subcommands, NULL},
     {"multi", "Mark the start of a transaction block", "1.2.0", "transactions", "O(1)", 1,
      CONNECTION | REDIS_AT_ONCE, redis_cmd_multi, NULL, NULL},
     {"ping", "Ping the server", "1.0.0", "connection", "O(1)", -1, REDIS_FAST | REDIS_SUBSCRIBED_TOO,
      redis_cmd_ping, NULL, NULL},
     {"quit", "Close the connection", "1.0.0", "connection", "O(1)", -1,
      CONNECTION | REDIS_NO_AUTH | REDIS_AT_ONCE | REDIS_SUBSCRIBED_TOO, redis_cmd_quit, NULL, NULL},
+    {"readonly", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1, REDIS_LOADING | REDIS_STALE | REDIS_FAST,
+     redis_cmd_readonly, NULL, NULL},
+    {"readwrite", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1, REDIS_LOADING | REDIS_STALE | REDIS_FAST,
+     redis_cmd_readwrite, NULL, NULL},
     {"reset", "Reset the connection", "6.2.0", "connection", "O(1)", 1,
      CONNECTION | REDIS_NO_AUTH | REDIS_AT_ONCE | REDIS_SUBSCRIBED_TOO, redis_cmd_reset, NULL, NULL},
+    {"role", "Tells the role in replication: master", "2.8.12", "server", "O(1)", 1,
+     REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_role, NULL, NULL},
     {"select", "Change the selected database for the current connection", "1.0.0", "connection", "O(1)", 2,
      REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_select, NULL, NULL},
+    {"time", "Tells the time", "2.6.0", "server", "O(1)", 1, REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_time, NULL,
+     NULL},
     {"unwatch", "Forget about all watched keys", "2.2.0", "transactions", "O(1)", 1, CONNECTION,
      redis_cmd_unwatch, NULL, NULL},
+    {"wait", "Counts the replicas that have it: there are none", "3.0.0", "generic", "O(1)", 3, REDIS_NOSCRIPT,
+     redis_cmd_wait, NULL, NULL},
     {"watch", "Watch the given keys to determine execution of the MULTI/EXEC block", "2.2.0", "transactions",
      "O(1) for every key.", -2, CONNECTION | REDIS_AT_ONCE, redis_cmd_watch, NULL, NULL},
 };
