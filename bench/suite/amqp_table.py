@@ -31,45 +31,46 @@ def cell_text(cell):
     return ", ".join(f"{name} {value}" for name, value in cell.items())
 
 
-def brief(entry):
+def brief(entry, columns=None):
     """One line while the run goes on."""
     head = f"{entry['contestant']:16} {entry['measure']} {cell_text(entry['cell'])}: "
     if "failed" in entry:
         return head + "FAILED: " + entry["failed"]
     return head + ", ".join(f"{name} {entry['figures'][figure] * factor:.{decimals}f}"
-                            for name, figure, factor, decimals, _ in COLUMNS[entry["measure"]] if figure in entry["figures"])
+                            for name, figure, factor, decimals, _ in (columns or COLUMNS)[entry["measure"]]
+                            if figure in entry["figures"])
 
 
-def line_of(entries, measure, cell, who):
+def line_of(entries, measure, cell, who, columns):
     line = [str(value) for value in cell.values()] + [who]
-    for _, figure, factor, decimals, _ in COLUMNS[measure]:
+    for _, figure, factor, decimals, _ in columns:
         values = by_repeat(entries, measure, cell, who, figure).values()
         line.append(spread([value * factor for value in values], decimals))
     return line
 
 
-def ratio_line(entries, measure, cell, who, rival):
+def ratio_line(entries, measure, cell, who, rival, columns):
     """Ours by the rival's, as a row below."""
     line, found = [str(value) for value in cell.values()] + [f"{who} : {rival}"], False
-    for _, figure, _, _, wanted in COLUMNS[measure]:
+    for _, figure, _, _, wanted in columns:
         values = ratios(by_repeat(entries, measure, cell, who, figure), by_repeat(entries, measure, cell, rival, figure))
         line.append(f"**{statistics.median(values):.2f} x**" if wanted and values else "")
         found = found or (wanted and bool(values))
     return line if found else None
 
 
-def measure_table(entries, measure):
+def measure_table(entries, measure, columns, rival):
     cells = [cell for cell in cells_of(entries, measure) if cell]
     if not cells:
         return ""
     contestants = dict.fromkeys(entry["contestant"] for entry in entries if entry["measure"] == measure)
-    lines = [[*cells[0], "broker", *(column[0] for column in COLUMNS[measure])]]
+    lines = [[*cells[0], "broker", *(column[0] for column in columns)]]
     for cell in cells:
         for who in contestants:
             if any((e["measure"], e["cell"], e["contestant"]) == (measure, cell, who) for e in entries):
-                lines.append(line_of(entries, measure, cell, who))
+                lines.append(line_of(entries, measure, cell, who, columns))
         for who in contestants:
-            ratio = ratio_line(entries, measure, cell, who, RIVAL) if who.startswith("colobus") else None
+            ratio = ratio_line(entries, measure, cell, who, rival, columns) if who.startswith("colobus") else None
             if ratio:
                 lines.append(ratio)
     return f"\n## {measure}\n\n{grid(lines)}\n"
@@ -80,6 +81,8 @@ def failures(entries):
             for e in entries if "failed" in e]
 
 
-def render(entries):
-    return "".join(measure_table(entries, measure) for measure in COLUMNS) + "".join(
+def render(entries, columns=None, rival=RIVAL):
+    """`columns`, `rival`: of another comparison."""
+    columns = columns or COLUMNS
+    return "".join(measure_table(entries, measure, columns[measure], rival) for measure in columns) + "".join(
         f"\n{text}\n" for text in failures(entries))

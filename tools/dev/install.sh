@@ -15,6 +15,7 @@ packages_for() {
             go:golang-go node:nodejs npm:npm
         ;;
     rival) echo epmd:erlang-base rabbitmq-server strace:strace ;; # what ./dev bench amqp compares with
+    redis) echo redis-benchmark:redis-tools strace:strace ;; # ./dev bench redis: the server's program, without its service
     fmt) echo clang-format:clang-format ;;
     coverage) echo gcovr:gcovr ;;
     esac
