@@ -345,6 +345,8 @@ REDIS_COMMAND(select)
     struct resp_writer *w = redis_reply(c->rc);
     if (!redis_parse_integer(c->args[1], &db)) {
         resp_error(w, "ERR value is not an integer or out of range");
+    } else if (db < INT32_MIN || db > INT32_MAX) {
+        resp_error(w, "ERR value is out of range, value must between %d and %d", INT32_MIN, INT32_MAX);
     } else if (db < 0 || db >= DATABASES) {
         resp_error(w, "ERR DB index is out of range");
     } else {

@@ -116,7 +116,7 @@ static enum redis_outcome refuse(const struct redis_call *c, const char *text)
 {
     struct redis_conn *rc = c->rc;
     const char *reason = strncmp(text, "ERR ", 4) == 0 ? text + 4 : text;
-    if (rc->multi && c->command && strcmp(c->command->name, "exec") == 0) {
+    if (c->command && strcmp(c->command->name, "exec") == 0) {
         redis_multi_drop(rc);
         resp_error(redis_reply(rc), "EXECABORT Transaction discarded because of: %s", reason);
         return REDIS_DONE;
@@ -189,7 +189,8 @@ static bool has_arity(const struct redis_command *c, size_t count)
     return c->arity >= 0 ? count == (size_t)c->arity : count >= (size_t)-c->arity;
 }
 
-/* server.c, securityWarningCommand(): a browser was made to talk to this port. No answer. */
+/* server.c, securityWarningCommand(): a browser was made to talk to this port. It hears nothing, not even
+ * what was answered before. */
 static bool is_http(struct span name)
 {
     return redis_is(name, "post") || redis_is(name, "host:");
@@ -201,6 +202,7 @@ static enum redis_outcome end_http(struct redis_conn *rc)
     conn_fail(
         rc->conn, ERR_INVALID,
         "this is HTTP, not Redis's protocol: perhaps an attack by a web page (cross-protocol scripting)");
+    conn_abort(rc->conn);
     return REDIS_DONE;
 }
 
