@@ -1,4 +1,5 @@
-/* What client.c, server.c, config.c and describe.c give to the table of commands, and to the other files. */
+/* What client.c, server.c, config.c, describe.c and pubsub.c give to the table of commands, and to the other
+ * files. */
 #ifndef COLOBUS_PROTO_REDIS_COMMANDS_H
 #define COLOBUS_PROTO_REDIS_COMMANDS_H
 
@@ -6,7 +7,7 @@
 
 /* Subcommands, each with an empty row at the end. Constant but for `parent`. */
 extern struct redis_command redis_acl_subcommands[], redis_client_subcommands[], redis_command_subcommands[],
-    redis_config_subcommands[], redis_module_subcommands[];
+    redis_config_subcommands[], redis_module_subcommands[], redis_pubsub_subcommands[];
 
 REDIS_COMMAND(asking);
 REDIS_COMMAND(cluster);

@@ -208,7 +208,6 @@ static void redis_open(struct conn *c, void *state)
     rc->out = (struct resp_writer){.out = &c->out, .version = 2};
     resp_parser_init(&rc->parser);
     list_init(&rc->link);
-    subscriber_init(&rc->sub, c, &redis_subscriber_ops, MESSAGE_FORMAT_REDIS);
     redis_pubsub_begin(rc);
     redis_clients_add(rc);
     redis_auth_begin(rc);

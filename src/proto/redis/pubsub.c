@@ -5,7 +5,7 @@
 #include "core/broker.h"
 #include "core/glob.h"
 #include "core/metrics.h"
-#include "proto/redis/redis_impl.h"
+#include "proto/redis/commands.h"
 
 enum { EXCHANGE_KEY_MAX = 255 }; /* AMQP's short string */
 
@@ -364,3 +364,21 @@ REDIS_COMMAND(pubsub_help)
     redis_help(c, lines, sizeof(lines) / sizeof(*lines));
     return REDIS_DONE;
 }
+
+enum { ASKING = REDIS_PUBSUB | REDIS_LOADING | REDIS_STALE };
+
+struct redis_command redis_pubsub_subcommands[] = {
+    {"channels", "Lists channels that somebody listens to", "2.8.0", "pubsub", "O(N), N: channels", -2,
+     ASKING, redis_cmd_pubsub_channels, NULL, NULL},
+    {"help", "Describes the subcommands", "6.2.0", "pubsub", "O(1)", 2, REDIS_LOADING | REDIS_STALE,
+     redis_cmd_pubsub_help, NULL, NULL},
+    {"numpat", "Counts patterns that somebody listens to", "2.8.0", "pubsub", "O(1)", 2, ASKING,
+     redis_cmd_pubsub_numpat, NULL, NULL},
+    {"numsub", "Counts the subscriptions of channels", "2.8.0", "pubsub", "O(N), N: channels asked for", -2,
+     ASKING, redis_cmd_pubsub_numsub, NULL, NULL},
+    {"shardchannels", "Lists shard channels that somebody listens to", "7.0.0", "pubsub",
+     "O(N), N: shard channels", -2, ASKING, redis_cmd_pubsub_shardchannels, NULL, NULL},
+    {"shardnumsub", "Counts the subscriptions of shard channels", "7.0.0", "pubsub",
+     "O(N), N: shard channels asked for", -2, ASKING, redis_cmd_pubsub_shardnumsub, NULL, NULL},
+    {0},
+};

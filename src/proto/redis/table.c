@@ -16,6 +16,14 @@ RUN(reset);
 RUN(select);
 RUN(unwatch);
 RUN(watch);
+RUN(psubscribe);
+RUN(publish);
+RUN(punsubscribe);
+RUN(spublish);
+RUN(ssubscribe);
+RUN(subscribe);
+RUN(sunsubscribe);
+RUN(unsubscribe);
 #undef RUN
 
 /* Subcommands of one: rows as below, and an empty one at the end. The table is not const for `parent` only.
@@ -23,13 +31,17 @@ RUN(watch);
 
 enum {
     CONNECTION = REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_FAST,
+    SUBSCRIBING =
+        REDIS_PUBSUB | REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_SUBSCRIBED_TOO | REDIS_IS_PUSH,
+    PUBLISHING = REDIS_PUBSUB | REDIS_LOADING | REDIS_STALE,
 };
 
 /* Sorted by name, which is checked at the start. */
 struct redis_command redis_commands[] = {
-    {"acl", "Asks about users and categories of commands", "6.0.0", "server", "Depends on the subcommand", -2, 0, NULL,
-     redis_acl_subcommands, NULL},
-    {"asking", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1, REDIS_FAST, redis_cmd_asking, NULL, NULL},
+    {"acl", "Asks about users and categories of commands", "6.0.0", "server", "Depends on the subcommand", -2,
+     0, NULL, redis_acl_subcommands, NULL},
+    {"asking", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1, REDIS_FAST, redis_cmd_asking,
+     NULL, NULL},
     {"auth", "Authenticate to the server", "1.0.0", "connection",
      "O(N) where N is the number of passwords defined for the user", -2, CONNECTION | REDIS_NO_AUTH,
      redis_cmd_auth, NULL, NULL},
@@ -39,10 +51,10 @@ struct redis_command redis_commands[] = {
      redis_cmd_cluster, NULL, NULL},
     {"command", "Describes all commands", "2.8.13", "server", "O(N), N: commands that are served", -1,
      REDIS_LOADING | REDIS_STALE, redis_cmd_command, redis_command_subcommands, NULL},
-    {"config", "Asks for parameters and changes them", "2.0.0", "server", "Depends on the subcommand", -2, 0, NULL,
-     redis_config_subcommands, NULL},
-    {"dbsize", "Counts keys: there are none", "1.0.0", "server", "O(1)", 1, REDIS_READONLY | REDIS_FAST, redis_cmd_dbsize,
-     NULL, NULL},
+    {"config", "Asks for parameters and changes them", "2.0.0", "server", "Depends on the subcommand", -2, 0,
+     NULL, redis_config_subcommands, NULL},
+    {"dbsize", "Counts keys: there are none", "1.0.0", "server", "O(1)", 1, REDIS_READONLY | REDIS_FAST,
+     redis_cmd_dbsize, NULL, NULL},
     {"discard", "Discard all commands issued after MULTI", "2.0.0", "transactions",
      "O(N), when N is the number of queued commands", 1, CONNECTION | REDIS_AT_ONCE, redis_cmd_discard, NULL,
      NULL},
@@ -53,34 +65,52 @@ struct redis_command redis_commands[] = {
      REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_AT_ONCE, redis_cmd_exec, NULL, NULL},
     {"hello", "Handshake with Redis", "6.0.0", "connection", "O(1)", -1, CONNECTION | REDIS_NO_AUTH,
      redis_cmd_hello, NULL, NULL},
-    {"info", "Tells figures of the server", "1.0.0", "server", "O(1)", -1, REDIS_LOADING | REDIS_STALE, redis_cmd_info, NULL,
-     NULL},
-    {"lolwut", "Tells the version", "5.0.0", "server", "O(1)", -1, REDIS_READONLY | REDIS_FAST, redis_cmd_lolwut, NULL,
-     NULL},
+    {"info", "Tells figures of the server", "1.0.0", "server", "O(1)", -1, REDIS_LOADING | REDIS_STALE,
+     redis_cmd_info, NULL, NULL},
+    {"lolwut", "Tells the version", "5.0.0", "server", "O(1)", -1, REDIS_READONLY | REDIS_FAST,
+     redis_cmd_lolwut, NULL, NULL},
     {"module", "Asks about modules", "4.0.0", "server", "Depends on the subcommand", -2, 0, NULL,
      redis_module_subcommands, NULL},
     {"multi", "Mark the start of a transaction block", "1.2.0", "transactions", "O(1)", 1,
      CONNECTION | REDIS_AT_ONCE, redis_cmd_multi, NULL, NULL},
     {"ping", "Ping the server", "1.0.0", "connection", "O(1)", -1, REDIS_FAST | REDIS_SUBSCRIBED_TOO,
      redis_cmd_ping, NULL, NULL},
+    {"psubscribe", "Listens for messages to channels that match patterns", "2.0.0", "pubsub",
+     "O(N), N: patterns subscribed to", -2, SUBSCRIBING, redis_cmd_psubscribe, NULL, NULL},
+    {"publish", "Sends a message to a channel", "2.0.0", "pubsub", "O(N), N: subscriptions that hear it", 3,
+     PUBLISHING | REDIS_FAST, redis_cmd_publish, NULL, NULL},
+    {"pubsub", "Asks about channels and subscriptions", "2.8.0", "pubsub", "Depends on the subcommand", -2, 0,
+     NULL, redis_pubsub_subcommands, NULL},
+    {"punsubscribe", "Stops listening for messages to channels that match patterns", "2.0.0", "pubsub",
+     "O(N), N: patterns given up", -1, SUBSCRIBING, redis_cmd_punsubscribe, NULL, NULL},
     {"quit", "Close the connection", "1.0.0", "connection", "O(1)", -1,
      CONNECTION | REDIS_NO_AUTH | REDIS_AT_ONCE | REDIS_SUBSCRIBED_TOO, redis_cmd_quit, NULL, NULL},
-    {"readonly", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1, REDIS_LOADING | REDIS_STALE | REDIS_FAST,
-     redis_cmd_readonly, NULL, NULL},
-    {"readwrite", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1, REDIS_LOADING | REDIS_STALE | REDIS_FAST,
-     redis_cmd_readwrite, NULL, NULL},
+    {"readonly", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1,
+     REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_readonly, NULL, NULL},
+    {"readwrite", "Refuses: there is no cluster", "3.0.0", "cluster", "O(1)", 1,
+     REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_readwrite, NULL, NULL},
     {"reset", "Reset the connection", "6.2.0", "connection", "O(1)", 1,
      CONNECTION | REDIS_NO_AUTH | REDIS_AT_ONCE | REDIS_SUBSCRIBED_TOO, redis_cmd_reset, NULL, NULL},
     {"role", "Tells the role in replication: master", "2.8.12", "server", "O(1)", 1,
      REDIS_NOSCRIPT | REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_role, NULL, NULL},
     {"select", "Change the selected database for the current connection", "1.0.0", "connection", "O(1)", 2,
      REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_select, NULL, NULL},
-    {"time", "Tells the time", "2.6.0", "server", "O(1)", 1, REDIS_LOADING | REDIS_STALE | REDIS_FAST, redis_cmd_time, NULL,
-     NULL},
+    {"spublish", "Sends a message to a shard channel", "7.0.0", "pubsub",
+     "O(N), N: subscriptions that hear it", 3, PUBLISHING | REDIS_FAST, redis_cmd_spublish, NULL, NULL},
+    {"ssubscribe", "Listens for messages to shard channels", "7.0.0", "pubsub",
+     "O(N), N: shard channels subscribed to", -2, SUBSCRIBING, redis_cmd_ssubscribe, NULL, NULL},
+    {"subscribe", "Listens for messages to channels", "2.0.0", "pubsub", "O(N), N: channels subscribed to",
+     -2, SUBSCRIBING, redis_cmd_subscribe, NULL, NULL},
+    {"sunsubscribe", "Stops listening for messages to shard channels", "7.0.0", "pubsub",
+     "O(N), N: shard channels given up", -1, SUBSCRIBING, redis_cmd_sunsubscribe, NULL, NULL},
+    {"time", "Tells the time", "2.6.0", "server", "O(1)", 1, REDIS_LOADING | REDIS_STALE | REDIS_FAST,
+     redis_cmd_time, NULL, NULL},
+    {"unsubscribe", "Stops listening for messages to channels", "2.0.0", "pubsub",
+     "O(N), N: channels given up", -1, SUBSCRIBING, redis_cmd_unsubscribe, NULL, NULL},
     {"unwatch", "Forget about all watched keys", "2.2.0", "transactions", "O(1)", 1, CONNECTION,
      redis_cmd_unwatch, NULL, NULL},
-    {"wait", "Counts the replicas that have it: there are none", "3.0.0", "generic", "O(1)", 3, REDIS_NOSCRIPT,
-     redis_cmd_wait, NULL, NULL},
+    {"wait", "Counts the replicas that have it: there are none", "3.0.0", "generic", "O(1)", 3,
+     REDIS_NOSCRIPT, redis_cmd_wait, NULL, NULL},
     {"watch", "Watch the given keys to determine execution of the MULTI/EXEC block", "2.2.0", "transactions",
      "O(1) for every key.", -2, CONNECTION | REDIS_AT_ONCE, redis_cmd_watch, NULL, NULL},
 };
