@@ -158,8 +158,9 @@ static int login_result(struct redis_conn *rc, const struct op_login *l, const s
         resp_error(w, "ERR %s",
                    l->op.err == ERR_LIMIT ? "too many clients log in at once" : err_text(l->op.err));
     } else if (!may_enter(rc, l->ret_principal)) {
-        resp_error(w, "NOPERM access to virtual host '%s' refused for this user",
-                   rc->conn->shard->config->redis_vhost);
+        if (redis_has_space(rc))
+            resp_error(w, "NOPERM access to virtual host '%s' refused for this user",
+                       rc->conn->shard->config->redis_vhost);
         return ERR_DENIED;
     } else {
         be_user(rc, l->ret_principal, l->user);
