@@ -19,6 +19,19 @@ bool redis_may(const struct redis_call *c, enum auth_action action)
     return false;
 }
 
+void redis_error_subcommand_syntax(const struct redis_call *c)
+{
+    struct span word = c->args[1];
+    char top[REDIS_NAME_BYTES];
+    size_t i = 0;
+    for (const char *name = c->command->parent->name; name[i]; i++)
+        top[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
+    top[i] = 0;
+    resp_error(redis_reply(c->rc),
+               "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.", SPAN_ARG(word),
+               top);
+}
+
 static enum redis_outcome ok(const struct redis_call *c)
 {
     resp_simple(redis_reply(c->rc), "OK");
@@ -186,8 +199,10 @@ static REDIS_COMMAND(client_caching)
 static REDIS_COMMAND(client_unblock)
 {
     int64_t id;
-    if (c->count > 4)
-        return bad_syntax(c);
+    if (c->count > 4) {
+        redis_error_subcommand_syntax(c);
+        return REDIS_DONE;
+    }
     if (c->count == 4 && !redis_is(c->args[3], "timeout") && !redis_is(c->args[3], "error"))
         return fail(c, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     if (!redis_parse_integer(c->args[2], &id))

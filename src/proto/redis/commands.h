@@ -23,6 +23,8 @@ REDIS_COMMAND(wait);
 
 /* May the client do what the command does to the broker (AUTH_BROKER)? False: it was told that it may not. */
 bool redis_may(const struct redis_call *c, enum auth_action action);
+/* "ERR unknown subcommand or wrong number of arguments for 'x'. Try CLIENT HELP." */
+void redis_error_subcommand_syntax(const struct redis_call *c);
 /* describe.c: is the command in this category of Redis's ACLs ("pubsub")? */
 bool redis_in_category(const struct redis_command *c, const char *category);
 /* The port that the client came in on. */

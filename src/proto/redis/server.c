@@ -173,8 +173,7 @@ static REDIS_COMMAND(acl_cat)
     struct resp_writer *w = redis_reply(c->rc);
     const char *category;
     if (c->count > 3) {
-        resp_error(w, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.",
-                   SPAN_ARG(c->args[1]));
+        redis_error_subcommand_syntax(c);
     } else if (c->count == 2) {
         resp_array(w, CATEGORIES);
         for (size_t i = 0; i < CATEGORIES; i++)
