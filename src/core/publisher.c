@@ -121,18 +121,14 @@ uint64_t publisher_tell_subjects(struct shard *s, struct vspace *v, const struct
     return subject_deliver(s, v, SUBJECT_SHARED, &one, c);
 }
 
-/* NULL: they have heard it, or it is not for them. */
-static struct echo *to_subjects(struct publisher *p, const struct message *m, const struct routed *to,
-                                struct chunk *chunk, uint64_t *ret_heard)
+static uint64_t to_subjects(struct publisher *p, const struct message *m, const struct routed *to,
+                            struct chunk *chunk)
 {
     struct shard *s = p->conn->shard;
-    struct echo *e = to->subjects ? echo_new(p, m, to, chunk) : NULL;
-    if (!to->subjects || e)
-        return e;
-    *ret_heard = publisher_tell_subjects(s, to->space, m, to->more_keys, chunk, p->conn);
-    if (*ret_heard && subject_turn_is_full(s))
+    uint64_t heard = publisher_tell_subjects(s, to->space, m, to->more_keys, chunk, p->conn);
+    if (heard && subject_turn_is_full(s))
         conn_yield(p->conn);
-    return NULL;
+    return heard;
 }
 
 /* ---- a message ----------------------------------------------------------------------------------------- */
@@ -145,8 +141,8 @@ unsigned publisher_parts_of(const struct routed *to)
     return parts;
 }
 
-static void send_to_queues(struct publisher *p, const struct message *m, const struct routed *to,
-                           struct chunk *chunk, uint64_t tag, struct echo *e)
+static inline void send_to_targets(struct publisher *p, const struct message *m, const struct routed *to,
+                                   struct chunk *chunk, uint64_t tag, struct echo *e)
 {
     struct publisher_run *r = NULL;
     for (uint32_t i = 0; i < to->queue_count; i++) {
@@ -157,21 +153,27 @@ static void send_to_queues(struct publisher *p, const struct message *m, const s
         }
         op_publish_add_queue(&r->op, to->queues[i].id);
     }
+    if (to->delayed_id) {
+        r = add_delayed(p, m, to, chunk, tag);
+        if (e)
+            echoes_add(&r->echoes, e);
+    }
+    if (to->topic_count)
+        publisher_post(p, m, to, tag, e);
 }
 
 uint64_t publisher_send(struct publisher *p, const struct message *m, const struct routed *to,
                         struct chunk *chunk, uint64_t tag)
 {
     uint64_t heard = 0;
-    struct echo *e = to_subjects(p, m, to, chunk, &heard);
-    send_to_queues(p, m, to, chunk, tag, e);
-    if (to->delayed_id) {
-        struct publisher_run *r = add_delayed(p, m, to, chunk, tag);
-        if (e)
-            echoes_add(&r->echoes, e);
+    if (!to->subjects) { /* the path of most messages */
+        send_to_targets(p, m, to, chunk, tag, NULL);
+        return 0;
     }
-    if (to->topic_count)
-        publisher_post(p, m, to, tag, e);
+    struct echo *e = echo_new(p, m, to, chunk);
+    if (!e)
+        heard = to_subjects(p, m, to, chunk);
+    send_to_targets(p, m, to, chunk, tag, e);
     if (e)
         echo_part_over(e, p->conn);
     return heard;

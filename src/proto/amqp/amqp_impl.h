@@ -9,6 +9,8 @@
 #ifndef COLOBUS_PROTO_AMQP_IMPL_H
 #define COLOBUS_PROTO_AMQP_IMPL_H
 
+#include <assert.h>
+
 #include "core/conn.h"
 #include "core/shard.h"
 #include "core/space.h"
@@ -212,7 +214,12 @@ struct amqp_frame {
 };
 
 /* The state of a connection, checked. */
-struct amqp_conn *amqp_conn_of(void *state);
+static inline struct amqp_conn *amqp_conn_of(void *state)
+{
+    struct amqp_conn *ac = state;
+    assert(ac->magic == AMQP_CONN_MAGIC);
+    return ac;
+}
 /* Largest payload that is let in now: what was negotiated and a little more, since quite a few clients get it
  * wrong. */
 uint32_t amqp_payload_max(const struct amqp_conn *ac);

@@ -17,13 +17,6 @@ enum {
     HANDSHAKE_FRAME_MAX = 8192, /* before it is known who asks; RabbitMQ's since 4.1: tokens fit in */
 };
 
-struct amqp_conn *amqp_conn_of(void *state)
-{
-    struct amqp_conn *ac = state;
-    assert(ac->magic == AMQP_CONN_MAGIC);
-    return ac;
-}
-
 /* ---- channels ----------------------------------------------------------------------------------------- */
 
 static struct amqp_channel *channel_at(const struct amqp_conn *ac, unsigned number)
