@@ -7,8 +7,6 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "core/message.h"
-#include "proto/amqp/amqp.h"
 #include "proto/front.h"
 #include "proto/redis/redis.h"
 
