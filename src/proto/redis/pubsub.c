@@ -159,6 +159,10 @@ static enum redis_outcome unsubscribe(const struct redis_call *c, const struct w
         (void)subscriber_del(&rc->sub, way->plane, way->kind, c->args[i]);
         say(rc, way, way->unsubscribed, c->args[i]);
     }
+    /* What other shards have counted it for while they don't know comes before the answer; but nothing may
+     * come into an EXEC's. */
+    if (!rc->executing)
+        subscriber_resume(&rc->sub);
     return settle(rc);
 }
 
@@ -316,7 +320,9 @@ static enum redis_outcome count_channels(const struct redis_call *c, enum subjec
 
 static enum redis_outcome too_many(const struct redis_call *c)
 {
-    redis_error_arity(c);
+    resp_error(redis_reply(c->rc),
+               "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try PUBSUB HELP.",
+               SPAN_ARG(c->args[1]));
     return REDIS_DONE;
 }
 
