@@ -113,6 +113,15 @@ def go_program(modfile, folder="go"):
     return program
 
 
+def go_version():
+    """(1, 26) or so; (0, 0) without."""
+    try:
+        text = subprocess.run(["go", "env", "GOVERSION"], stdout=subprocess.PIPE, check=True, timeout=60, text=True).stdout
+        return tuple(map(int, text.strip().removeprefix("go").split(".")[:2]))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return 0, 0
+
+
 def node_modules(folder="js"):
     """The folder with the packages that the folder's package-lock.json names."""
     for tool in ("node", "npm"):

@@ -77,6 +77,17 @@ def amqplib(package):
                     os.path.join(HERE, "amqp_js", "main.js")]
 
 
+def redis_java(program, version):
+    return lambda: ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
+                    "-cp", envs.java_classpath(version, "redis_java", program.lower(), ["java/src/colobus/client/Scenarios.java"]),
+                    f"colobus.client.{program}"]
+
+
+def redis_node(program, package):
+    return lambda: ["env", f"NODE_PATH={envs.node_modules('redis_js')}", f"REDIS={package}", "node",
+                    os.path.join(HERE, "redis_js", program)]
+
+
 KAFKA = {
     "raw": plain("raw.py"),
     "raw-groups": plain("group_raw.py"),
@@ -118,7 +129,22 @@ AMQP = {
     "amqp-amqplib-0.10.5": amqplib("amqplib-old"),  # asks for frames of 4096 bytes
     "amqp-amqplib-0.10.9": amqplib("amqplib"),
 }
-CLIENTS = {**KAFKA, **AMQP}
+REDIS = {
+    "redis-raw": plain("redis_raw.py"),
+    "redis-raw-pubsub": plain("redis_raw_pubsub.py"),
+    "redis-access": plain("redis_access.py"),
+    "redis-cli": with_tool("redis-cli", "redis_cli.py"),
+    "redis-py-4.6.0": in_venv("redis-py-4.6.0", "redis_py.py"),
+    "redis-py-8.1.0": in_venv("redis-py-8.1.0", "redis_py.py"),
+    "redis-ioredis-5.9.3": redis_node("ioredis.js", "ioredis-old"),
+    "redis-ioredis-6.0.0": redis_node("ioredis.js", "ioredis"),
+    "redis-node-redis-6.3.1": redis_node("node_redis.js", "redis"),
+    "redis-go-redis-9.12.1": lambda: [envs.go_program("v9.12.1.mod", "redis_go")],
+    # 9.23.0, where the toolchain is one that it wants
+    "redis-go-redis-newest": lambda: [envs.go_program("go.mod" if envs.go_version() >= (1, 26) else "v9.12.1.mod", "redis_go")],
+}
+CLIENTS = {**KAFKA, **AMQP, **REDIS}
+WITH_TLS = {"tls", "redis-access", "redis-cli", "redis-py-4.6.0", "redis-py-8.1.0"}
 
 
 class Target:
@@ -142,15 +168,16 @@ class Target:
 
     def add_tls(self, broker):
         """One more listener for each protocol; clients find them and the authority in the environment."""
-        directory, address = os.path.join(broker.work, "tls"), f"127.0.0.1:{free_port()}"
-        amqp = f"127.0.0.1:{free_port()}"
+        directory = os.path.join(broker.work, "tls")
+        address, amqp, redis = (f"127.0.0.1:{free_port()}" for _ in range(3))
         plain = broker.settings.get("amqp.listen", broker.amqp_address)
         broker.settings.update({"kafka.listen": f"{broker.bootstrap},tls://{address}", **tls.settings(directory),
-                                "amqp.listen": f"tls://{amqp}" if plain == "off" else f"{plain},tls://{amqp}"})
-        self.environment = {"TLS": address, "TLS_AMQP": amqp, "TLS_DIR": directory}
+                                "amqp.listen": f"tls://{amqp}" if plain == "off" else f"{plain},tls://{amqp}",
+                                "redis.listen": f"{broker.redis_address},tls://{redis}"})
+        self.environment = {"TLS": address, "TLS_AMQP": amqp, "TLS_REDIS": redis, "TLS_DIR": directory}
 
     def arguments(self, client):
-        """AMQP's programs are given the address of that port as --bootstrap."""
+        """The programs of AMQP and Redis are given the address of that port as --bootstrap."""
         if self.options.bootstrap:
             http = ["--http", self.options.http] if self.options.http else []
             return ["--bootstrap", self.options.bootstrap, "--external"] + http
@@ -161,7 +188,8 @@ class Target:
                 self.add_tls(broker)
             broker.start()
             self.broker = broker
-        address = self.broker.amqp_address if client in AMQP else self.broker.bootstrap
+        address = (self.broker.amqp_address if client in AMQP else self.broker.redis_address if client in REDIS
+                   else self.broker.bootstrap)
         return ["--bootstrap", address, "--http", self.broker.http_address,
                 "--pid", str(self.broker.pid())]
 
@@ -200,7 +228,8 @@ def run_client(name, command, target):
     given = target.arguments(name)
     environment.update(target.environment)
     if target.broker:
-        environment["KAFKA"] = target.broker.bootstrap  # for programs that are given AMQP's address
+        # For programs that are given another address.
+        environment.update(KAFKA=target.broker.bootstrap, AMQP=target.broker.amqp_address)
     arguments = given + (["--only", target.options.only] if target.options.only else [])
     process = subprocess.Popen(command + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                                env=environment, start_new_session=True)
@@ -265,7 +294,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     target = Target(options)
     names = chosen(options.clients, options.bootstrap)
-    target.with_tls = "tls" in names and bool(shutil.which("openssl"))
+    target.with_tls = not WITH_TLS.isdisjoint(names) and bool(shutil.which("openssl"))
     for name in names:
         try:
             command = CLIENTS[name]()

@@ -9,7 +9,8 @@ import threading
 from harness.scenario import Skip
 
 # Settings that a scenario may give to start(): in our words, and in Apache Kafka's.
-SETTINGS = {"group_delay_ms": ("kafka.group-initial-rebalance-delay={}ms", "group.initial.rebalance.delay.ms={}")}
+SETTINGS = {"group_delay_ms": ("kafka.group-initial-rebalance-delay={}ms", "group.initial.rebalance.delay.ms={}"),
+            "anonymous": ("auth.anonymous={}", "")}
 
 
 class Control:

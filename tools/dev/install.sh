@@ -12,7 +12,7 @@ packages_for() {
     test)
         echo clang:clang libclang-rt-14-dev clang-format:clang-format kcat:kcat librdkafka-dev openssl:openssl \
             strace:strace javac:default-jdk-headless mvn:maven python3-venv \
-            go:golang-go node:nodejs npm:npm
+            go:golang-go node:nodejs npm:npm redis-cli:redis-tools
         ;;
     rival) echo epmd:erlang-base rabbitmq-server strace:strace ;; # what ./dev bench amqp compares with
     redis) echo redis-benchmark:redis-tools strace:strace ;; # ./dev bench redis: the server's program, without its service

@@ -22,6 +22,7 @@ SANITIZER_ENV = {
     "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1:history_size=4",
 }
 AMQP_IN_BYTES = ["amqp-raw", "amqp-declaring", "amqp-routing", "amqp-delivery", "amqp-limits", "amqp-durable"]
+REDIS_IN_BYTES = ["redis-raw", "redis-access"]
 SMALL_FILES = ["--set", "kafka.max-message-bytes=192KiB", "--set", "journal.file-bytes=1MiB",
                "--set", "journal.max-bytes=8MiB", "--set", "segment.bytes=256KiB"]
 RESULT = re.compile(r"^(ok|not ok)\b[ \d]*(?:- )?(.*)$")
@@ -251,7 +252,7 @@ def step_asan(tally):
     unit_tests(tally, "build-asan", SANITIZER_ENV)
     replay_corpus(tally, "build-asan")
     sim_seeds(tally, "build-asan")
-    clients(tally, "clients, AddressSanitizer", "raw", "kcat", "confluent", "tls", *AMQP_IN_BYTES, "--binary",
+    clients(tally, "clients, AddressSanitizer", "raw", "kcat", "confluent", "tls", *AMQP_IN_BYTES, *REDIS_IN_BYTES, "--binary",
             "build-asan/colobus", "--shards", "3", *broker_env())
 
 
@@ -260,8 +261,8 @@ def step_tsan(tally):
         return
     unit_tests(tally, "build-tsan", SANITIZER_ENV, without_aslr())
     wrap = " ".join(without_aslr())
-    clients(tally, "clients, ThreadSanitizer", "raw", "confluent", "tls", *AMQP_IN_BYTES, "--binary", "build-tsan/colobus",
-            "--shards", "3", f"--wrap={wrap}", *broker_env())
+    clients(tally, "clients, ThreadSanitizer", "raw", "confluent", "tls", *AMQP_IN_BYTES, *REDIS_IN_BYTES, "--binary",
+            "build-tsan/colobus", "--shards", "3", f"--wrap={wrap}", *broker_env())
 
 
 def step_clients(tally):
