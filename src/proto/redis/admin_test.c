@@ -436,6 +436,40 @@ static void the_clients_of_all_shards_are_listed(void **state)
     assert_int_equal(count(list, "name=n3"), 1);
 }
 
+/* More than a shard has under way at a time. */
+static void many_may_ask_at_once(void **state)
+{
+    enum { MANY = 40 };
+    struct sim_peer *p[MANY];
+    for (int i = 0; i < MANY; i++)
+        p[i] = kit_connect();
+    kit_run_ms(100);
+    for (int i = 0; i < MANY; i++)
+        kit_send(p[i], span_str("client list\r\nclient kill id 7777777\r\nclient list\r\n"), SIZE_MAX);
+    for (int i = 0; i < MANY; i++) {
+        char *heard = kit_hear(p[i]);
+        assert_int_equal(count(heard, "id="), 2 * MANY);
+        assert_int_equal(count(heard, "\r\n:0\r\n$"), 1);
+        mem_free(heard);
+    }
+}
+
+static void a_list_that_finds_no_memory_for_output_is_refused(void **state)
+{
+    kit_stop();
+    kit_start("3", (const char *const[]){"memory.output-bytes", "1MiB", NULL});
+    struct sim_peer *p = NULL;
+    char *line = mem_zalloc(1100);
+    memcpy(line, "client setname ", 15);
+    memset(line + 15, 'a', 1024);
+    for (int i = 0; i < 1100; i++)
+        assert_string_equal(ask(p = kit_connect(), line), "+OK\r\n");
+    mem_free(line);
+    assert_string_equal(ask(p, "client list"),
+                        "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
+    assert_int_equal(count(ask_about(p, "client list id %d", ask_id(p)), "id="), 1);
+}
+
 static void a_line_tells_what_its_client_does(void **state)
 {
     struct sim_peer *p = kit_connect(), *other = kit_connect();
@@ -471,6 +505,11 @@ static void clients_are_killed_on_any_shard(void **state)
     assert_int_equal(count(ask(p[0], "client list"), "id="), 1);
 }
 
+static char *copied(const char *text)
+{
+    return mem_strndup(text, strlen(text));
+}
+
 static void a_filter_names_those_to_be_killed(void **state)
 {
     struct sim_peer *p[CLIENTS];
@@ -483,7 +522,7 @@ static void a_filter_names_those_to_be_killed(void **state)
     ask(p[3], "auth guest guest");
     assert_string_equal(ask(p[0], "client kill user guest"), ":1\r\n");
     assert_true(sim_peer_closed(p[3]));
-    char *about = mem_strndup(ask_about(p[0], "client list id %d", ids[2]), 120);
+    char *about = copied(ask_about(p[0], "client list id %d", ids[2]));
     char *addr = strstr(about, "addr=") + 5;
     *strchr(addr, ' ') = 0;
     snprintf(line, sizeof(line), "client kill %s", addr);
@@ -644,10 +683,40 @@ static void a_choice_is_an_argument_of_its_words(void **state)
         "$4\r\nname\r\n$7\r\nchannel\r\n$4\r\ntype\r\n$6\r\nstring\r\n$5\r\nflags\r\n*1\r\n+multiple\r\n"));
 }
 
+static char *repeated(const char *head, const char *word, int times)
+{
+    size_t len = strlen(word);
+    char *line = mem_zalloc(strlen(head) + (size_t)times * len + 1);
+    strcpy(line, head);
+    for (char *at = line + strlen(head); times-- > 0; at += len)
+        memcpy(at, word, len + 1);
+    return line;
+}
+
+static void one_command_does_not_ask_for_too_much(void **state)
+{
+    struct sim_peer *p = kit_connect();
+    char *line = repeated("command docs", " client", 1025);
+    assert_string_equal(ask(p, line), "-ERR more than 1024 names\r\n");
+    mem_free(line);
+    line = repeated("command info", " x", 1024);
+    assert_int_equal(count(ask(p, line), "$-1\r\n"), 1024);
+    mem_free(line);
+    line = repeated("config get", " *", 65);
+    assert_string_equal(ask(p, line), "-ERR more than 64 patterns\r\n");
+    mem_free(line);
+    line = repeated("config get ", "*", 257);
+    assert_string_equal(ask(p, line), "*0\r\n");
+    mem_free(line);
+    line = repeated("client setname ", "a", 1025);
+    assert_string_equal(ask(p, line), "-ERR Client names cannot be longer than 1024 bytes.\r\n");
+    mem_free(line);
+}
+
 static void commands_of_a_category_are_found(void **state)
 {
     struct sim_peer *p = kit_connect();
-    char *listed = mem_strndup(ask(p, "command list filterby aclcat pubsub"), 1000);
+    char *listed = copied(ask(p, "command list filterby aclcat pubsub"));
     assert_true(strncmp(listed, "*13\r\n", 5) == 0); /* as many as Redis 7.0 has */
     assert_string_equal(ask(p, "acl cat pubsub"), listed);
     mem_free(listed);
@@ -664,6 +733,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_those_of_redis),
         T(the_clients_of_all_shards_are_listed),
+        T(many_may_ask_at_once),
+        T(a_list_that_finds_no_memory_for_output_is_refused),
         T(a_line_tells_what_its_client_does),
         T(clients_are_killed_on_any_shard),
         T(a_filter_names_those_to_be_killed),
@@ -674,6 +745,7 @@ int main(void)
         T(subscribers_limits_are_changed_for_all),
         T(every_command_is_described),
         T(a_choice_is_an_argument_of_its_words),
+        T(one_command_does_not_ask_for_too_much),
         T(commands_of_a_category_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,6 @@
  * clientCommand()). */
 #include <stdint.h>
 
-#include "base/err.h"
 #include "base/mem.h"
 #include "proto/redis/clients.h"
 #include "proto/redis/commands.h"
@@ -217,8 +216,8 @@ static void listed(struct conn *conn, struct op *op)
 {
     struct redis_clients_visit *v = container_of(op, struct redis_clients_visit, op);
     struct redis_conn *rc = conn ? redis_conn_of(conn->proto_state) : NULL;
-    if (rc && v->lines.failed)
-        resp_error(redis_reply(rc), "ERR %s", err_text(ERR_NO_MEMORY));
+    if (rc && (v->lines.failed || redis_output_is_full(conn->shard, v->lines.len)))
+        resp_error(redis_reply(rc), "OOM command not allowed when used memory > 'maxmemory'.");
     else if (rc)
         resp_verbatim(redis_reply(rc), redis_text_span(&v->lines));
     redis_clients_visit_free(v);

@@ -13,11 +13,19 @@
 struct redis_clients {
     struct shard_keep keep;
     struct list list; /* struct redis_conn.link */
+    /* visits that its clients have asked for */
+    struct list waiting; /* struct redis_clients_visit.link */
+    unsigned under_way;
 };
+
+enum { UNDER_WAY_MAX = 4 };
 
 static void clients_free(struct shard_keep *k)
 {
-    mem_free(container_of(k, struct redis_clients, keep));
+    struct redis_clients *cs = container_of(k, struct redis_clients, keep);
+    list_each_safe (l, next, &cs->waiting)
+        redis_clients_visit_free(list_entry(l, struct redis_clients_visit, link));
+    mem_free(cs);
 }
 
 static struct redis_clients *clients_of(struct shard *s)
@@ -28,6 +36,7 @@ static struct redis_clients *clients_of(struct shard *s)
     struct redis_clients *cs = mem_zalloc(sizeof(*cs));
     cs->keep.free = clients_free;
     list_init(&cs->list);
+    list_init(&cs->waiting);
     shard_keep_add(s, &cs->keep);
     return cs;
 }
@@ -178,9 +187,26 @@ static bool is_user(struct shard *shard0, struct span name)
     return span_eq_str(name, "default") || user_find(shard0->broker->users, name);
 }
 
+static void visit(struct shard *here, struct msg *m);
+
+static void begin(struct redis_clients *cs, struct redis_clients_visit *v)
+{
+    struct shard *home = v->op.home;
+    cs->under_way++;
+    v->op.msg.run = visit;
+    msg_send(home, &home->broker->shards[0], &v->op.msg);
+}
+
 static void came_home(struct shard *home, struct msg *m)
 {
     struct op *op = container_of(m, struct op, msg);
+    struct redis_clients *cs = clients_of(home);
+    struct list *next = list_first(&cs->waiting);
+    cs->under_way--;
+    if (next) {
+        list_del(next);
+        begin(cs, list_entry(next, struct redis_clients_visit, link));
+    }
     op->complete(handle_get(&home->conns, op->conn), op);
 }
 
@@ -220,9 +246,19 @@ void redis_clients_visit_free(struct redis_clients_visit *v)
 
 void redis_clients_visit_submit(struct redis_clients_visit *v)
 {
-    struct shard *home = v->op.home;
+    struct redis_clients *cs = clients_of(v->op.home);
     if (v->filter.ids)
         qsort(v->filter.ids, v->filter.id_count, sizeof(*v->filter.ids), by_number);
-    v->op.msg.run = visit;
-    msg_send(home, &home->broker->shards[0], &v->op.msg);
+    if (cs->under_way >= UNDER_WAY_MAX)
+        list_add_tail(&cs->waiting, &v->link);
+    else
+        begin(cs, v);
+}
+
+bool redis_output_is_full(const struct shard *s, size_t more)
+{
+    size_t used = more;
+    for (unsigned i = 0; i < s->broker->shard_count; i++)
+        used += atomic_load_explicit(&s->broker->shards[i].output_pool.used_bytes, memory_order_relaxed);
+    return used > s->config->memory_output_bytes;
 }

@@ -27,7 +27,8 @@ struct redis_client_filter {
     uint64_t but_not;  /* this id; 0: nobody is spared */
 };
 
-/* Its shards are visited one after the other, 0 first, which knows the users. */
+/* The shards are visited one after the other, 0 first, which knows the users. Few visits of a shard's clients
+ * are under way at a time, since each may bring home megabytes; the others wait. */
 struct redis_clients_visit {
     struct op op;                      /* err ERR_NOT_FOUND: there is no user of that name */
     struct redis_client_filter filter; /* spans and ids in the arena */
@@ -36,13 +37,18 @@ struct redis_clients_visit {
     struct redis_text lines; /* of those found, unless they are killed */
     uint64_t killed;
     bool killed_self; /* who asked is among them, and still there */
-    unsigned next;    /* the visit's own: shards already seen */
+    /* the visit's own */
+    unsigned next;    /* shards already seen */
+    struct list link; /* waiting to begin */
 };
 /* As op_new(). */
 struct redis_clients_visit *redis_clients_visit_new(struct redis_conn *rc,
                                                     void (*complete)(struct conn *c, struct op *op));
 void redis_clients_visit_free(struct redis_clients_visit *v);
 void redis_clients_visit_submit(struct redis_clients_visit *v);
+
+/* So much more output is too much for the memory of all unsent output (memory.output-bytes). */
+bool redis_output_is_full(const struct shard *s, size_t more);
 
 /* The line of CLIENT LIST and CLIENT INFO, with its newline. */
 void redis_client_line(struct redis_text *t, const struct redis_conn *rc);

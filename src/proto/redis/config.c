@@ -116,11 +116,16 @@ static void put_parameter(const struct redis_call *c, struct resp_writer *w, str
     redis_text_free(&value);
 }
 
-/* Those that a pattern names, or matches: as bits. */
+enum { PATTERNS_MAX = 64, PATTERN_BYTES = 256 };
+
+/* Those that a pattern names, or matches: as bits. One that is longer than any name has use for matches
+ * nothing: it could only cost time. */
 static uint32_t matching(struct span pattern)
 {
     uint32_t found = 0;
     _Static_assert(PARAMETERS <= 32, "a bit each");
+    if (pattern.len > PATTERN_BYTES)
+        return 0;
     for (size_t i = 0; i < PARAMETERS; i++)
         if (glob_match(pattern, span_str(parameters[i].name), true))
             found |= UINT32_C(1) << i;
@@ -140,6 +145,10 @@ static REDIS_COMMAND(config_get)
 {
     struct resp_writer *w = redis_reply(c->rc);
     uint32_t found = 0;
+    if (c->count - 2 > PATTERNS_MAX) {
+        resp_error(w, "ERR more than %d patterns", PATTERNS_MAX);
+        return REDIS_DONE;
+    }
     for (size_t i = 2; i < c->count; i++)
         found |= matching(c->args[i]);
     resp_map(w, (size_t)__builtin_popcount(found));
@@ -263,14 +272,6 @@ static void refuse(const struct redis_call *c, const struct parameter *p, const 
                why);
 }
 
-static bool is_set_before(const struct redis_call *c, size_t i)
-{
-    for (size_t before = 2; before < i; before += 2)
-        if (find_parameter(c->args[before]) == find_parameter(c->args[i]))
-            return true;
-    return false;
-}
-
 /* To what it is already: done. NULL, or why not. */
 static const char *unchanged(const struct redis_conn *rc, const struct parameter *p, struct span value)
 {
@@ -287,12 +288,15 @@ static const char *unchanged(const struct redis_conn *rc, const struct parameter
 /* All of them, or none. False: it was answered with an error. */
 static bool set_all(const struct redis_call *c, bool try_only)
 {
+    uint32_t seen = 0;
     for (size_t i = 2; i < c->count; i += 2) {
         const struct parameter *p = find_parameter(c->args[i]);
+        uint32_t bit = UINT32_C(1) << (p - parameters);
         const char *why =
             p->change ? p->change(c->rc, c->args[i + 1], try_only) : unchanged(c->rc, p, c->args[i + 1]);
-        if (try_only && is_set_before(c, i))
+        if (seen & bit)
             why = "duplicate parameter";
+        seen |= bit;
         if (why) {
             refuse(c, p, why);
             return false;

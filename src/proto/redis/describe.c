@@ -2,6 +2,9 @@
 #include "core/glob.h"
 #include "proto/redis/describe.h"
 
+/* What one answer is bounded by: names are a few bytes, what is told of each may be kilobytes. */
+enum { NAMES_MAX = 1024, PATTERN_BYTES = 256 };
+
 /* ---- names --------------------------------------------------------------------------------------------- */
 
 /* "client" or "client|list", whatever the case. */
@@ -11,6 +14,14 @@ static const struct redis_command *named(struct span name)
     const struct redis_command *c =
         redis_command_find(bar ? span_of(name.ptr, (size_t)(bar - name.ptr)) : name);
     return c && bar ? redis_subcommand_find(c, span_of(bar + 1, name.len - (size_t)(bar + 1 - name.ptr))) : c;
+}
+
+static bool too_many_names(const struct redis_call *c)
+{
+    if (c->count - 2 <= NAMES_MAX)
+        return false;
+    resp_error(redis_reply(c->rc), "ERR more than %d names", NAMES_MAX);
+    return true;
 }
 
 static size_t count_rows(const struct redis_command *rows)
@@ -201,6 +212,8 @@ static REDIS_COMMAND(command_info)
     struct resp_writer *w = redis_reply(c->rc);
     if (c->count == 2)
         return put_all(c);
+    if (too_many_names(c))
+        return REDIS_DONE;
     resp_array(w, c->count - 2);
     for (size_t i = 2; i < c->count; i++) {
         const struct redis_command *it = named(c->args[i]);
@@ -233,7 +246,7 @@ static bool is_listed(const struct redis_command *c, enum filter by, struct span
         text[len] = 0;
         return c->run && redis_in_category(c, text);
     case BY_PATTERN:
-        return glob_match(what, span_str(redis_full_name(c, text)), true);
+        return what.len <= PATTERN_BYTES && glob_match(what, span_str(redis_full_name(c, text)), true);
     default:
         return by == ALL;
     }
@@ -357,6 +370,8 @@ static REDIS_COMMAND(command_docs)
 {
     struct resp_writer *w = redis_reply(c->rc);
     const struct redis_command *it;
+    if (too_many_names(c))
+        return REDIS_DONE;
     resp_map(w, c->count == 2 ? redis_command_count : count_known(c));
     for (size_t i = 0; c->count == 2 && i < redis_command_count; i++)
         put_doc(w, &redis_commands[i]);
