@@ -196,6 +196,7 @@ static void answer_page(struct conn *c, struct admin_call *call)
     text_put(&page, "<h2>Listeners</h2><table><tr><th>Protocol</th><th>Name</th><th>Address</th></tr>");
     put_listeners(&page, "Kafka", &cfg->kafka_listen);
     put_listeners(&page, "AMQP", &cfg->amqp_listen);
+    put_listeners(&page, "Redis", &cfg->redis_listen);
     put_listeners(&page, "HTTP", &cfg->http_listen);
     text_put(&page, "</table>");
     admin_put_queues(&page, call);

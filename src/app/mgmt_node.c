@@ -90,6 +90,7 @@ static json_t *listeners(const struct config *cfg)
     put_listeners(all, "amqp", &cfg->amqp_listen);
     put_listeners(all, "http", &cfg->http_listen);
     put_listeners(all, "kafka", &cfg->kafka_listen);
+    put_listeners(all, "redis", &cfg->redis_listen);
     return all;
 }
 

@@ -4,6 +4,7 @@ columns, order and pages, metrics, and the page. The queues are pika's."""
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -299,6 +300,47 @@ def publish(ctx):
         ch.queue_delete(queue + "-s")
         statuses = [send("amq.default", queue)[0] for _ in range(5)]
         true(statuses[:4] == [200] * 4 and statuses[4] >= 400, f"a full queue: {statuses}")
+
+
+@contextlib.contextmanager
+def subscribed(ctx, pattern):
+    """A Redis client with PSUBSCRIBE: yields a function that waits for so many messages."""
+    place = next((one for one in ask(ctx, "/overview")[1]["listeners"] if one["protocol"] == "redis"), None)
+    if place is None:
+        raise Skip("needs a Redis listener")
+    with socket.create_connection((place["ip_address"], place["port"]), timeout=20) as sock, sock.makefile("rb") as lines:
+        def hear():
+            count = int(lines.readline()[1:])
+            parts = [lines.readline().strip() for _ in range(2 * count)]  # each behind its length
+            return tuple(text.decode() for text in parts[1::2])[2:]  # "pmessage", pattern, channel, payload
+
+        sock.sendall(b"*2\r\n$10\r\nPSUBSCRIBE\r\n$%d\r\n%s\r\n" % (len(pattern), pattern.encode()))
+        equal([lines.readline() for _ in range(6)][2], b"psubscribe\r\n", "answer")
+        yield lambda n: [hear() for _ in range(n)]
+
+
+@scenario("what is published to amq.topic over the management API and by AMQP reaches subscriptions, and was routed")
+def subscriptions(ctx):
+    def send(key, payload, **properties):
+        body = {"properties": properties, "routing_key": key, "payload": payload, "payload_encoding": "string"}
+        return ask(ctx, "/exchanges/%2F/amq.topic/publish", "POST", body)
+
+    stem = ctx.name("s")
+    with channel(ctx) as ch, filled(ctx, ch, 0) as queue, subscribed(ctx, stem + ".*") as heard:
+        ch.queue_bind(queue, "amq.topic", stem + ".kept")
+        equal(send(stem + ".a", "1"), (200, {"routed": True}), "heard")
+        equal(send(stem, "no"), (200, {"routed": False}), "by nobody")
+        equal(send(stem, "2", headers={"CC": [stem + ".b", stem + ".c"]}), (200, {"routed": True}), "by further keys")
+        equal(send(stem + ".kept", "3", delivery_mode=2), (200, {"routed": True}), "by a queue, too")
+        equal(heard(4), [(stem + ".a", "1"), (stem + ".b", "2"), (stem + ".c", "2"), (stem + ".kept", "3")], "messages")
+        ch.confirm_delivery()
+        lost = metric(ctx, "colobus_amqp_unroutable_total")
+        ch.basic_publish("amq.topic", stem + ".d", b"4", mandatory=True)
+        ch.basic_publish("amq.topic", stem + ".kept", b"5", PERSISTENT, mandatory=True)
+        raises(pika.exceptions.UnroutableError, ch.basic_publish, "amq.topic", stem, b"no", None, True)
+        equal(heard(2), [(stem + ".d", "4"), (stem + ".kept", "5")], "of AMQP")
+        equal(metric(ctx, "colobus_amqp_unroutable_total"), lost + 1, "unroutable")
+        equal([ch.basic_get(queue, auto_ack=True)[2] for _ in range(2)], [b"3", b"5"], "in the queue")
 
 
 @scenario("a connection is closed over the management API, and hears why")
