@@ -490,6 +490,11 @@ static void a_line_tells_what_its_client_does(void **state)
     assert_non_null(strstr(line, " name=n age=3 idle=3 flags=Pxe db=3 sub=2 psub=1 ssub=1 multi=1 "));
     assert_non_null(strstr(line, " cmd=ping user=default redir=-1 resp=3 lib-name=lib lib-ver=\n"));
     assert_int_equal(count(ask(other, "client list type pubsub"), "id="), 1);
+    ask(p, "discard");
+    ask(p, "foo");
+    assert_non_null(strstr(ask_about(other, "client list id %d", id), " cmd=NULL "));
+    ask(p, "multi\r\nping\r\nexec");
+    assert_non_null(strstr(ask_about(other, "client list id %d", id), " cmd=exec "));
 }
 
 static void clients_are_killed_on_any_shard(void **state)
@@ -709,6 +714,9 @@ static void one_command_does_not_ask_for_too_much(void **state)
     assert_string_equal(ask(p, line), "*0\r\n");
     mem_free(line);
     line = repeated("client setname ", "a", 1025);
+    assert_string_equal(ask(p, line), "-ERR Client names cannot be longer than 1024 bytes.\r\n");
+    mem_free(line);
+    line = repeated("hello 3 setname ", "a", 1025);
     assert_string_equal(ask(p, line), "-ERR Client names cannot be longer than 1024 bytes.\r\n");
     mem_free(line);
 }

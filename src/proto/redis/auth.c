@@ -9,7 +9,7 @@
 #include "base/say.h"
 #include "core/space.h"
 #include "core/user.h"
-#include "proto/redis/redis_impl.h"
+#include "proto/redis/commands.h"
 
 enum { NS_PER_MS = 1000000, DATABASES = 16 };
 
@@ -246,14 +246,6 @@ REDIS_COMMAND(auth)
 }
 
 /* networking.c, validateClientName() */
-static bool is_name(struct span name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if (name.ptr[i] < '!' || name.ptr[i] > '~')
-            return false;
-    return true;
-}
-
 struct hello_options {
     struct hello hello;
     struct span user, password;
@@ -283,8 +275,9 @@ static bool parse_hello(const struct redis_call *c, struct hello_options *o)
         } else if (redis_is(c->args[i], "setname") && more >= 1) {
             o->hello.has_name = true;
             o->hello.name = c->args[++i];
-            if (!is_name(o->hello.name)) {
-                resp_error(w, "ERR Client names cannot contain spaces, newlines or special characters.");
+            const char *refusal = redis_name_refusal(o->hello.name);
+            if (refusal) {
+                resp_error(w, "%s", refusal);
                 return false;
             }
         } else {

@@ -92,14 +92,19 @@ static void set_text(char **text, struct span value)
     *text = value.len ? mem_strndup(value.ptr, value.len) : NULL;
 }
 
+const char *redis_name_refusal(struct span name)
+{
+    if (!is_printable(name))
+        return "ERR Client names cannot contain spaces, newlines or special characters.";
+    return name.len > NAME_BYTES ? "ERR Client names cannot be longer than 1024 bytes." : NULL;
+}
+
 static REDIS_COMMAND(client_setname)
 {
-    struct span name = c->args[2];
-    if (!is_printable(name))
-        return fail(c, "ERR Client names cannot contain spaces, newlines or special characters.");
-    if (name.len > NAME_BYTES)
-        return fail(c, "ERR Client names cannot be longer than 1024 bytes.");
-    set_text(&c->rc->name, name);
+    const char *refusal = redis_name_refusal(c->args[2]);
+    if (refusal)
+        return fail(c, refusal);
+    set_text(&c->rc->name, c->args[2]);
     return ok(c);
 }
 

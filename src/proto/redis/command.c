@@ -239,7 +239,7 @@ enum redis_outcome redis_process(struct redis_conn *rc, const struct span *args,
 {
     const struct redis_command *parent;
     struct redis_call call = {.rc = rc, .args = args, .count = count, .chunk = chunk};
-    call.command = look_up(args, count, &parent);
+    call.command = rc->last = look_up(args, count, &parent);
     if (!call.command) {
         if (is_http(args[0]))
             return end_http(rc);
@@ -248,7 +248,6 @@ enum redis_outcome redis_process(struct redis_conn *rc, const struct span *args,
         call.command = parent;
         return unknown_subcommand(&call);
     }
-    rc->last = call.command;
     if (!has_arity(call.command, count))
         return wrong_arity(&call);
     return run_or_queue(&call);
@@ -258,7 +257,6 @@ enum redis_outcome redis_run(const struct redis_call *c)
 {
     struct redis_conn *rc = c->rc;
     metrics_add(rc->conn->shard->metrics, METRIC_REDIS_COMMANDS, 1);
-    rc->last = c->command;
     rc->pushing = c->command->flags & REDIS_IS_PUSH;
     if ((c->command->flags & REDIS_PUBSUB) && !rc->space && !redis_has_space(rc))
         return REDIS_DONE;

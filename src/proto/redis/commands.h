@@ -23,6 +23,8 @@ REDIS_COMMAND(wait);
 
 /* May the client do what the command does to the broker (AUTH_BROKER)? False: it was told that it may not. */
 bool redis_may(const struct redis_call *c, enum auth_action action);
+/* CLIENT SETNAME, HELLO SETNAME: the error if this cannot be a client's name; NULL: it can. Empty: none. */
+const char *redis_name_refusal(struct span name);
 /* "ERR unknown subcommand or wrong number of arguments for 'x'. Try CLIENT HELP." */
 void redis_error_subcommand_syntax(const struct redis_call *c);
 /* describe.c: is the command in this category of Redis's ACLs ("pubsub")? */
