@@ -66,6 +66,12 @@ void conn_wake_output(struct conn *c)
         list_add_tail(&c->shard->flush, &c->flush_link);
 }
 
+void conn_wake_answer(struct conn *c)
+{
+    list_del(&c->flush_link);
+    list_add_head(&c->shard->flush, &c->flush_link);
+}
+
 /* Peers decide how often this happens, so the lines are counted per second. */
 bool conn_may_log(struct shard *s)
 {

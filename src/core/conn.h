@@ -75,6 +75,9 @@ void conn_yield(struct conn *c);
 bool conn_quiet(const struct conn *c);
 /* Output was appended: have it flushed this turn. Safe to call often. */
 void conn_wake_output(struct conn *c);
+/* The same, before the others: with answers that clients wait for, who send their next requests while the
+ * messages of this turn are written to others. */
+void conn_wake_answer(struct conn *c);
 /* Ends the connection after its output is flushed, with one log line that says why. */
 void conn_fail(struct conn *c, int err, const char *why);
 /* Ends the connection in good order, after its output is flushed. */

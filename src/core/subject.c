@@ -12,6 +12,7 @@ void subjects_init(struct shard *s)
 {
     struct subjects *j = s->subjects = mem_zalloc(sizeof(*j));
     j->shard = s;
+    j->turn = 1;
     j->runs = mem_zalloc(s->broker->shard_count * sizeof(struct subject_run *));
     j->applied = mem_zalloc(s->broker->shard_count * sizeof(*j->applied));
     ptrset_init(&j->subscriptions);

@@ -90,6 +90,7 @@ struct subscriber {
     struct list subscriptions;
     struct op_interest *gathering; /* changes that the other shards don't know yet */
     bool settling;
+    uint64_t turn;          /* the shard's, in which it last heard something */
     uint64_t soft_since_ns; /* over the soft limit since then; 0: it is not */
     struct list soft_link;
 };

@@ -15,6 +15,10 @@ enum {
      * fills the memory and cuts subscribers that are not slow. */
     TURN_MESSAGES = 32768,
     TURN_BYTES = 4 << 20,
+    /* The more subscribers are to be written to, the more is gathered for each of them: a write costs as much
+     * as about so many small messages, or bytes. */
+    WRITE_MESSAGES = 256,
+    WRITE_BYTES = 32 << 10,
     COPY_CHUNK_BYTES = 64 << 10,
     LOOK_MS = 1000,
 };
@@ -146,7 +150,8 @@ static void add_to_run(struct subjects *j, unsigned shard, const struct vspace *
 void subjects_send(struct shard *s)
 {
     struct subjects *j = s->subjects;
-    j->turn_messages = j->turn_bytes = 0;
+    j->turn_messages = j->turn_bytes = j->turn_writes = 0;
+    j->turn++;
     while (j->gathered) {
         unsigned shard = (unsigned)__builtin_ctzll(j->gathered);
         struct subject_run *r = j->runs[shard];
@@ -164,7 +169,9 @@ void subjects_send(struct shard *s)
 
 bool subject_turn_is_full(const struct shard *s)
 {
-    return s->subjects->turn_messages >= TURN_MESSAGES || s->subjects->turn_bytes >= TURN_BYTES;
+    const struct subjects *j = s->subjects;
+    return j->turn_messages >= TURN_MESSAGES + WRITE_MESSAGES * j->turn_writes ||
+           j->turn_bytes >= TURN_BYTES + WRITE_BYTES * j->turn_writes;
 }
 
 /* ---- slow subscribers ------------------------------------------------------------------------------------
@@ -266,6 +273,8 @@ static void hear(struct subjects *j, const struct interest *in, const struct sub
             continue;
         if (w->conn->aborted || w->conn->closing)
             continue;
+        j->turn_writes += w->turn != j->turn;
+        w->turn = j->turn;
         w->ops->deliver(w, in, m, wires, alone);
         heard++;
         if (unread(w) > m->body.len + m->key.len + COPY_CHUNK_BYTES)

@@ -53,6 +53,8 @@ struct subjects {
     uint64_t changes;                   /* sent round by this shard: the number of the last one */
     uint64_t *applied;                  /* by shard: the number of its last change that this shard knows */
     uint64_t turn_messages, turn_bytes; /* done for subscribers and gathered for other shards in this turn */
+    uint64_t turn_writes;               /* subscribers who have heard something in it */
+    uint64_t turn;                      /* its number, from 1 */
     struct list soft;                   /* subscribers over the soft limit */
     struct shard_timer look;            /* at those */
 };

@@ -84,10 +84,8 @@ static struct shard *shard_of(unsigned i)
     return &broker->shards[i % broker->shard_count];
 }
 
-static void client_open(unsigned i)
+static void open_one(struct client *c, struct shard *s)
 {
-    struct client *c = &clients[i];
-    struct shard *s = shard_of(i);
     *c = (struct client){.alive = true};
     c->heard = mem_zalloc(HEARD_MAX * sizeof(*c->heard));
     c->conn.magic = CONN_MAGIC;
@@ -102,9 +100,13 @@ static void client_open(unsigned i)
     subscriber_init(&c->sub, &c->conn, &ops, MESSAGE_FORMAT_REDIS);
 }
 
-static void client_close(unsigned i)
+static void client_open(unsigned i)
 {
-    struct client *c = &clients[i];
+    open_one(&clients[i], shard_of(i));
+}
+
+static void close_one(struct client *c)
+{
     if (!c->alive)
         return;
     c->alive = false;
@@ -115,6 +117,11 @@ static void client_close(unsigned i)
     list_del(&c->conn.flush_link);
     mem_free(c->heard);
     os_loop_wake(c->conn.shard->loop);
+}
+
+static void client_close(unsigned i)
+{
+    close_one(&clients[i]);
 }
 
 static void open_all(void **state)
@@ -371,6 +378,51 @@ static void a_turn_is_bounded(void **state)
     close_all();
 }
 
+/* A write costs the same for one message as for many. */
+static void a_turn_gives_many_subscribers_enough_to_write(void **state)
+{
+    enum { MANY = 300, ENOUGH_BYTES = 32 << 10 };
+    static struct client many[MANY];
+    static char big[1000];
+    memset(big, 'x', sizeof(big) - 1);
+    start(state);
+    for (unsigned i = 0; i < MANY; i++) {
+        open_one(&many[i], shard_of(0));
+        many[i].keeps = true;
+        assert_int_equal(subscriber_add(&many[i].sub, SUBJECT_SHARED, SUBJECT_EXACT, span_str("a")), 1);
+        (void)subscriber_settle(&many[i].sub);
+        run_all();
+    }
+    for (unsigned n = 0; !subject_turn_is_full(shard_of(0)) && n < 10000; n++)
+        publish(0, "a", big);
+    assert_in_range(many[0].conn.out.len, ENOUGH_BYTES, 4 * ENOUGH_BYTES);
+    for (unsigned i = 0; i < MANY; i++)
+        close_one(&many[i]);
+    run_all();
+    finish();
+}
+
+static void answers_go_out_before_messages(void **state)
+{
+    open_all(state);
+    struct shard *s = shard_of(0);
+    struct conn *subscriber = &clients[0].conn, *both = &clients[1].conn, *publisher = &clients[2].conn;
+    subscriber->shard = both->shard = publisher->shard = s;
+    conn_wake_output(subscriber);
+    conn_wake_output(both);
+    conn_wake_answer(publisher);
+    conn_wake_answer(both);
+    conn_wake_output(both);
+    assert_ptr_equal(list_first(&s->flush), &both->flush_link);
+    assert_ptr_equal(both->flush_link.next, &publisher->flush_link);
+    assert_ptr_equal(publisher->flush_link.next, &subscriber->flush_link);
+    for (unsigned i = 0; i < 3; i++) {
+        list_del(&clients[i].conn.flush_link);
+        clients[i].conn.shard = shard_of(i);
+    }
+    close_all();
+}
+
 /* ---- everything at once ----------------------------------------------------------------------------------
  */
 
@@ -504,6 +556,8 @@ int main(void)
         BOTH(publishers_get_their_credit_back),
         BOTH(a_slow_subscriber_is_cut),
         BOTH(a_turn_is_bounded),
+        BOTH(a_turn_gives_many_subscribers_enough_to_write),
+        BOTH(answers_go_out_before_messages),
         BOTH(counts_are_what_is_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

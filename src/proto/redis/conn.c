@@ -69,7 +69,7 @@ static void check_output(struct redis_conn *rc)
     if (rc->out.failed)
         conn_fail(rc->conn, ERR_NO_MEMORY, "no memory for answers");
     if (rc->conn->out.len > 0)
-        conn_wake_output(rc->conn);
+        conn_wake_answer(rc->conn);
 }
 
 void redis_command_over(struct redis_conn *rc)
