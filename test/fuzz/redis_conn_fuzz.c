@@ -47,6 +47,7 @@ static const uint8_t *in, *in_end;
 static uint8_t text[TEXT_BYTES];
 static size_t text_len;
 static struct sim_peer *clients[CLIENTS];
+static bool holes[CLIENTS]; /* CLIENT REPLY inside EXEC leaves holes in its array, in Redis, too */
 
 static unsigned next(unsigned limit)
 {
@@ -185,7 +186,7 @@ static void listen(unsigned i, bool all)
     size_t at = 0, good = 0;
     while (value_at(s, &at, 0))
         good = at;
-    REQUIRE(!all || good == s.len || sim_peer_closed(clients[i]));
+    REQUIRE(!all || good == s.len || holes[i] || sim_peer_closed(clients[i]));
     sim_peer_consume(clients[i], good);
 }
 
@@ -281,6 +282,7 @@ static void add_usual(void)
 
 static void send_text(unsigned i, unsigned step)
 {
+    holes[i] |= memmem(text, text_len, "REPLY", 5) || memmem(text, text_len, "reply", 5);
     for (size_t at = 0, n; at < text_len; at += n) {
         n = step && step < text_len - at ? step : text_len - at;
         sim_peer_send(clients[i], span_of(text + at, n));
@@ -292,6 +294,7 @@ static void send_text(unsigned i, unsigned step)
 static void come(unsigned i)
 {
     clients[i] = sim_connect(ADDRESS);
+    holes[i] = false;
     REQUIRE(clients[i]);
 }
 
@@ -320,6 +323,7 @@ static void operate(void)
     case 5:
         for (unsigned n = next(64); n > 0 && in < in_end; n--)
             add(in++, 1);
+        holes[i] = true; /* it may be anything */
         break;
     case 6:
         sim_peer_window(clients[i], op & 0x40 ? 64 : 1 << 20);

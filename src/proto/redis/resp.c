@@ -106,29 +106,32 @@ static int64_t find_line(struct resp_parser *p, struct span in, uint8_t end, siz
     return e && p->seen + follows < in.len ? (int64_t)p->seen : -1;
 }
 
+/* A head of one or two digits that is all there: the usual case. Its length; 0: it is not so. */
+static inline size_t short_head(const uint8_t *s, size_t left, int64_t *ret)
+{
+    if (left < 5 || !is_digit(s[1]))
+        return 0;
+    *ret = s[1] - '0';
+    if (s[2] == '\r')
+        return 4;
+    if (s[3] != '\r' || !is_digit(s[2]) || s[1] == '0')
+        return 0;
+    *ret = *ret * 10 + (s[2] - '0');
+    return 5;
+}
+
 /* A head's number between its first byte and CR. 1: it is there, 0: more must come, or ERR_INVALID. */
 static int take_number(struct resp_parser *p, struct span in, const struct resp_limits *l, int64_t *ret,
                        bool *ret_bad)
 {
-    const uint8_t *s = in.ptr + p->at;
-    size_t left = in.len - p->at;
-    /* the usual case: one to three digits */
-    for (size_t n = 1; n < 4 && n + 1 < left && is_digit(s[n]); n++)
-        if (s[n + 1] == '\r' && n + 2 < left && (n == 1 || s[1] != '0')) {
-            *ret = s[1] - '0';
-            for (size_t i = 2; i <= n; i++)
-                *ret = *ret * 10 + (s[i] - '0');
-            *ret_bad = false;
-            p->at += n + 3;
-            return 1;
-        }
+    size_t from = p->at;
     int64_t end = find_line(p, in, '\r', 1);
-    size_t line = (end < 0 ? p->seen : (size_t)end) - p->at;
-    if (line > l->max_inline)
+    if ((end < 0 ? p->seen : (size_t)end) - from > l->max_inline)
         return ERR_INVALID;
     if (end < 0)
         return 0;
-    *ret_bad = !resp_parse_integer(span_of(s + 1, (size_t)end - p->at - 1), ret);
+    size_t line = (size_t)end - from;
+    *ret_bad = line == 0 || !resp_parse_integer(span_of(in.ptr + from + 1, line - 1), ret);
     p->at = (size_t)end + 2;
     return 1;
 }
@@ -140,7 +143,9 @@ static int take_array_head(struct resp_parser *p, struct span in, const struct r
     enum { UNKNOWN_ARGS = 10 };
     int64_t n = 0;
     bool bad = false;
-    int found = take_number(p, in, l, &n, &bad);
+    size_t head = short_head(in.ptr, in.len, &n);
+    p->at += head;
+    int found = head ? 1 : take_number(p, in, l, &n, &bad);
     if (found < 0)
         return (int)fail(ret_why, "Protocol error: too big mbulk count string");
     if (found == 0)
@@ -184,11 +189,25 @@ static int take_bulk_head(struct resp_parser *p, struct span in, const struct re
     return 1;
 }
 
+/* The usual case: "$16\r\n", all there and within all limits. */
+static inline void take_short_bulk_head(struct resp_parser *p, struct span in, const struct resp_limits *l)
+{
+    int64_t n = 0;
+    const uint8_t *s = in.ptr + p->at;
+    size_t head = p->at < in.len && *s == '$' ? short_head(s, in.len - p->at, &n) : 0;
+    if (head == 0 || n > (int64_t)l->max_bulk || p->at + head + (size_t)n > l->max_bytes)
+        return;
+    p->at += head;
+    p->bulk_left = n;
+}
+
 static int64_t parse_array(struct resp_parser *p, struct span in, const struct resp_limits *l,
                            size_t *ret_need, const char **ret_why)
 {
     int err = p->args_left < 0 ? take_array_head(p, in, l, ret_why) : 1;
     while (err > 0 && p->args_left > 0) {
+        if (p->bulk_left < 0)
+            take_short_bulk_head(p, in, l);
         if (p->bulk_left < 0 && (err = take_bulk_head(p, in, l, ret_why)) <= 0)
             break;
         size_t len = (size_t)p->bulk_left, end = p->at + len + 2; /* what ends it is not looked at */
