@@ -127,6 +127,7 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/api/groups/{name}", admin_group_describe, 0},
     {HTTP_POST, "/api/groups/{name}/reset", admin_group_reset, HTTP_NEEDS_LENGTH},
     {HTTP_DELETE, "/api/groups/{name}", admin_group_delete, 0},
+    {HTTP_GET, "/api/subscriptions", admin_heard_list, 0},
 };
 
 static void answered(struct conn *c, const struct http_server *server, int status, uint64_t us)

@@ -86,6 +86,27 @@ struct admin_exchange {
     size_t binding_count, binding_total;
 };
 
+/* What is listened to without a queue (core/subject.h). */
+enum admin_heard_kind { ADMIN_CHANNELS, ADMIN_PATTERNS, ADMIN_SHARD_CHANNELS, ADMIN_HEARD_KINDS };
+enum {
+    ADMIN_HEARD_PAGE = 200,  /* of each kind, on the page */
+    ADMIN_HEARD_MAX = 10000, /* of each kind, in an answer */
+    ADMIN_HEARD_BYTES = 512, /* of a text that are told: clients make them up, of any length */
+};
+
+struct admin_heard {
+    struct span text; /* up to ADMIN_HEARD_BYTES of its `bytes` */
+    size_t bytes;
+    struct span vhost;
+    uint64_t subscriptions;
+};
+
+struct admin_heard_list {
+    const struct admin_heard *items; /* most subscriptions first, then by virtual host and text */
+    size_t count, texts;             /* the first `count` of so many */
+    uint64_t subscriptions;          /* of all of them */
+};
+
 enum admin_op {
     ADMIN_TOPIC_LIST,     /* all that the actor may see, sorted by name, with their partitions */
     ADMIN_TOPIC_DESCRIBE, /* `name`, with its configs */
@@ -97,7 +118,8 @@ enum admin_op {
     ADMIN_GROUP_DESCRIBE, /* `name`, with its members */
     ADMIN_GROUP_RESET,    /* `name`, as `reset` says; answers as describe does */
     ADMIN_GROUP_DELETE,   /* `name` */
-    ADMIN_PAGE,           /* as ADMIN_GROUP_LIST, with queues and exchanges */
+    ADMIN_PAGE,           /* as ADMIN_GROUP_LIST, with queues, exchanges, and what is listened to */
+    ADMIN_HEARD,          /* what is listened to, in `vhost`, of `pattern`, up to `limit` of each kind */
 };
 
 /* One question. It is the backend's from submit() until it calls done(), exactly once, on `shard`'s thread,
@@ -119,6 +141,8 @@ struct admin_call {
         enum { ADMIN_TO_EARLIEST, ADMIN_TO_LATEST, ADMIN_TO_OFFSET, ADMIN_TO_TIME } to;
         int64_t value; /* the offset, or the time in ms */
     } reset;
+    struct span vhost, pattern; /* of ADMIN_HEARD; null: any */
+    size_t limit;
     /* out */
     int err;
     const char *reason; /* more than err_text(err), or NULL */
@@ -130,6 +154,7 @@ struct admin_call {
     size_t queue_count, queue_total;  /* the first ADMIN_PAGE_ROWS of so many */
     const struct admin_exchange *exchanges;
     size_t exchange_count, exchange_total;
+    struct admin_heard_list heard[ADMIN_HEARD_KINDS]; /* of ADMIN_PAGE, too */
     const char *alarm; /* "low on memory": publishers to queues are held back; NULL: none */
 
     void (*done)(struct admin_call *call);

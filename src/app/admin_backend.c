@@ -288,6 +288,9 @@ static void submit(void *broker, struct admin_call *call)
     case ADMIN_PAGE:
         admin_gather_page(call);
         return;
+    case ADMIN_HEARD:
+        admin_list_heard(call);
+        return;
     }
     admin_fail(call, ERR_UNSUPPORTED);
 }

@@ -21,6 +21,13 @@ void admin_reset_group(struct admin_call *call);
 void admin_delete_group(struct admin_call *call);
 /* admin_backend_queues.c */
 void admin_gather_page(struct admin_call *call);
+struct vspace;
+/* Does the page show this virtual host to whoever asks? */
+bool admin_sees(const struct admin_call *call, const struct vspace *v);
+/* admin_backend_heard.c */
+void admin_list_heard(struct admin_call *call);
+/* The same without an end: fills call->heard by call->limit. */
+void admin_gather_heard(struct admin_call *call);
 
 void admin_backend_init(struct admin_backend *ret, struct broker *b);
 

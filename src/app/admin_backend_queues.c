@@ -6,7 +6,7 @@
 #include "core/alarm.h"
 #include "core/user.h"
 
-static bool sees(const struct admin_call *call, const struct vspace *v)
+bool admin_sees(const struct admin_call *call, const struct vspace *v)
 {
     const struct principal *p = call->actor.principal;
     return auth_has_tag(p, USER_ADMINISTRATOR | USER_MONITORING) ||
@@ -129,13 +129,15 @@ void admin_gather_page(struct admin_call *call)
     a->queues = arena_array(&call->arena, ADMIN_PAGE_ROWS, sizeof(*a->queues));
     struct vspace **all = space_list(call->shard, &call->arena, &count);
     for (size_t i = 0; i < count; i++) {
-        if (!sees(call, all[i]))
+        if (!admin_sees(call, all[i]))
             continue;
         add_queues(call, all[i], a);
         add_exchanges(call, all[i], exchanges);
     }
     call->queues = a->queues;
     call->exchanges = exchanges;
+    call->limit = ADMIN_HEARD_PAGE;
+    admin_gather_heard(call);
     call->alarm = alarm_reason(alarm_state(call->shard));
     a->figures.home = call->shard;
     a->figures.count = call->queue_count;

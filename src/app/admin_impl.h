@@ -37,10 +37,11 @@ void admin_put_path(struct text *out, struct span s);
 void admin_put_name(struct text *out, struct span s);
 void admin_put_queues(struct text *out, const struct admin_call *call);
 void admin_put_exchanges(struct text *out, const struct admin_call *call);
+void admin_put_heard(struct text *out, const struct admin_call *call);
 
 http_handler admin_topics_list, admin_topics_create, admin_topic_describe, admin_topic_delete,
     admin_topic_config;
 http_handler admin_groups_list, admin_group_describe, admin_group_reset, admin_group_delete;
-http_handler admin_metrics, admin_page;
+http_handler admin_metrics, admin_page, admin_heard_list;
 
 #endif

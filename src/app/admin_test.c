@@ -88,6 +88,7 @@ static const struct admin_exchange exchanges[] = {
     {.name = TEXT("lonely"), .vhost = TEXT("/"), .type = "fanout", .internal = true},
 };
 static const char *alarm_now;
+static struct admin_heard_list heard[ADMIN_HEARD_KINDS]; /* a test may change it */
 
 static void get_health(void *broker, struct admin_health *ret_health)
 {
@@ -103,6 +104,10 @@ static void submit(void *broker, struct admin_call *call)
     if (call->op == ADMIN_GROUP_RESET)
         snprintf(seen + n, sizeof(seen) - (size_t)n, " %.*s %d %d %lld", SPAN_ARG(call->reset.topic),
                  call->reset.partition, (int)call->reset.to, (long long)call->reset.value);
+    if (call->op == ADMIN_HEARD)
+        snprintf(seen, sizeof(seen), "%.*s|%.*s|%zu", SPAN_ARG(call->vhost), SPAN_ARG(call->pattern),
+                 call->limit);
+    memcpy(call->heard, heard, sizeof(heard));
     call->err = next_err;
     call->groups = &group;
     call->group_count = call->op >= ADMIN_GROUP_LIST && call->op != ADMIN_GROUP_DELETE;
@@ -127,6 +132,7 @@ static int start(void **state)
     hold = false;
     next_err = 0;
     group = billing;
+    memset(heard, 0, sizeof(heard));
     admin_init(&admin, &cfg, &(struct admin_backend){NULL, get_health, submit, metrics}, metrics);
     fake_conn_open(&f, &admin.server);
     f.shard.metrics = metrics_shard_new(metrics);
@@ -459,6 +465,97 @@ static void the_page_cuts_long_names_between_characters(void **state)
     assert_null(strstr(out, name));
 }
 
+static const struct admin_heard channels[] = {
+    {TEXT("news.<b>"), 8, TEXT("/"), 2000},
+    {TEXT("a\xff\x01&"), 4, TEXT("/"), 3},
+    {TEXT("n\0l"), 3, TEXT("/"), 2},
+    {TEXT(""), 0, TEXT("/"), 1},
+};
+static const struct admin_heard patterns[] = {{TEXT("news.*"), 6, TEXT("/"), 1}};
+
+static void listened_to(void)
+{
+    heard[ADMIN_CHANNELS] = (struct admin_heard_list){channels, 4, 1004, 4000};
+    heard[ADMIN_PATTERNS] = (struct admin_heard_list){patterns, 1, 1, 1};
+    metrics_gauge_add_at(f.shard.metrics, METRIC_SUBJECT_SUBSCRIPTIONS, 0, 4001);
+    metrics_add(f.shard.metrics, METRIC_SUBJECT_PUBLISHED, 70);
+    metrics_add(f.shard.metrics, METRIC_SUBJECT_DELIVERED, 90);
+}
+
+static void subscriptions_are_listed_with_names_of_any_bytes(void **state)
+{
+    listened_to();
+    const char *out = ask("GET", "/api/subscriptions", "");
+    assert_string_equal(seen, "||1000");
+    expect_in(out, "{\"totals\":{\"subscriptions\":4001,\"published\":70,\"delivered\":90,\"skipped\":0,"
+                   "\"slow_subscribers\":0},\"more\":1000,\"subscriptions\":["
+                   "{\"name\":\"news.<b>\",\"vhost\":\"/\",\"kind\":\"channel\",\"subscriptions\":2000},"
+                   "{\"name\":\"a\\\\xff\\\\x01&\",\"name_base64\":\"Yf8BJg==\",\"vhost\":\"/\","
+                   "\"kind\":\"channel\",\"subscriptions\":3},"
+                   "{\"name\":\"n\\\\x00l\",\"name_base64\":\"bgBs\",");
+    expect_in(out, "{\"name\":\"\",\"vhost\":\"/\",\"kind\":\"channel\",\"subscriptions\":1},"
+                   "{\"name\":\"news.*\",\"vhost\":\"/\",\"kind\":\"pattern\",\"subscriptions\":1}]}");
+}
+
+static void subscriptions_are_asked_for_by_the_query(void **state)
+{
+    expect_in(ask("GET", "/api/subscriptions?vhost=%2F&pattern=n%3F%2A&limit=10000", ""),
+              "\"subscriptions\":[]}");
+    assert_string_equal(seen, "/|n?*|10000");
+    static const char *const bad[] = {
+        "limit=0", "limit=",     "limit=10001", "limit=-1", "limit=99999999999999999999",
+        "limit=x", "pattern=%zz"};
+    seen[0] = 0;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char path[80];
+        snprintf(path, sizeof(path), "/api/subscriptions?%s", bad[i]);
+        expect_in(ask("GET", path, ""), "HTTP/1.1 400 ");
+    }
+    char path[400] = "/api/subscriptions?pattern=";
+    memset(path + strlen(path), '*', 256);
+    expect_in(ask("GET", path, ""), "HTTP/1.1 400 ");
+    assert_string_equal(seen, "");
+    next_err = ERR_NOT_FOUND;
+    expect_in(ask("GET", "/api/subscriptions?vhost=none", ""), "HTTP/1.1 404 ");
+}
+
+static void a_long_name_is_told_in_part(void **state)
+{
+    static char name[ADMIN_HEARD_BYTES + 1];
+    for (size_t i = 0; i < ADMIN_HEARD_BYTES / 2; i++)
+        memcpy(name + 1 + 2 * i, "\u00fc", 2); /* cut within one */
+    name[0] = 'x';
+    struct admin_heard one = {span_of(name, ADMIN_HEARD_BYTES), 70000, span_str("shop"), 1};
+    heard[ADMIN_SHARD_CHANNELS] = (struct admin_heard_list){&one, 1, 1, 1};
+    const char *out = ask("GET", "/api/subscriptions", "");
+    expect_in(out, "\u00fc\",\"name_bytes\":70000,\"vhost\":\"shop\",\"kind\":\"shard-channel\"");
+    assert_null(strstr(out, "name_base64"));
+    out = ask("GET", "/", "");
+    expect_in(out, "\u00fc&hellip;</code></div></td><td class=\"n\">1</td>");
+    expect_in(out, "<th>Virtual host</th><th>Sharded channel (1)</th>");
+    assert_null(strstr(out, "\\x"));
+}
+
+static void the_page_shows_what_is_listened_to(void **state)
+{
+    expect_in(ask("GET", "/", ""),
+              "<h2>Publish and subscribe</h2><p class=\"soft\">0 subscriptions; since the start "
+              "0 messages published, 0 given to subscriptions</p><p class=\"soft\">Nobody listens");
+    listened_to();
+    metrics_add(f.shard.metrics, METRIC_SUBJECT_SLOW, 2);
+    const char *out = ask("GET", "/", "");
+    expect_in(out, "4001 subscriptions; since the start 70 messages published, 90 given to subscriptions, "
+                   "<span class=\"degraded\">2 slow subscribers disconnected</span></p>");
+    expect_in(out, "<th>Channel (1004)</th><th class=\"n\">Subscriptions (4000)</th>");
+    expect_in(out, "<code>news.&lt;b&gt;</code></div></td><td class=\"n\">2000</td>");
+    expect_in(out, "<code>a\\xff\\x01&amp;</code>");
+    expect_in(out, "Those with most subscriptions, and 1000 more: ");
+    expect_in(out, "<th>Pattern (1)</th>");
+    assert_null(strstr(out, "Sharded channel"));
+    assert_null(strstr(out, "Nobody listens"));
+    expect_in(out, "<tr><td>Redis</td>");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -481,6 +578,10 @@ int main(void)
         T(the_page_shows_exchanges_with_their_bindings),
         T(the_page_tells_of_alarms),
         T(the_page_cuts_long_names_between_characters),
+        T(the_page_shows_what_is_listened_to),
+        T(subscriptions_are_listed_with_names_of_any_bytes),
+        T(subscriptions_are_asked_for_by_the_query),
+        T(a_long_name_is_told_in_part),
         T(groups_are_listed_with_their_lag),
         T(a_group_is_described_with_members_and_offsets),
         T(a_group_is_reset_to_what_the_body_says),

@@ -26,6 +26,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_queue_delete,
     &cmd_exchange_list,
     &cmd_binding_list,
+    &cmd_subscription_list,
     &cmd_user_list,
     &cmd_user_add,
     &cmd_user_passwd,

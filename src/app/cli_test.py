@@ -26,7 +26,7 @@ class Usage(unittest.TestCase):
         self.assertEqual(run("--help").stdout, out.stdout)
         for command in ("serve", "config", "topic list", "topic create", "topic describe", "topic config", "topic delete",
                         "group list", "group describe", "group reset", "group delete", "queue list", "queue describe",
-                        "queue purge", "queue delete", "exchange list", "binding list", "dump", "completion", "version"):
+                        "queue purge", "queue delete", "exchange list", "binding list", "subscription list", "dump", "completion", "version"):
             self.assertIn(f"\n  {command}", out.stdout)
             own = run(*command.split(), "--help")
             self.assertEqual(own.returncode, 0)
@@ -34,7 +34,7 @@ class Usage(unittest.TestCase):
             self.assertEqual(own.stdout, run("help", *command.split()).stdout)
 
     def test_lines_fit_a_terminal(self):
-        for args in ([], ["serve"], ["config"], ["topic", "create"], ["group", "reset"], ["queue", "list"], ["queue", "delete"], ["config", "--describe"]):
+        for args in ([], ["serve"], ["config"], ["topic", "create"], ["group", "reset"], ["queue", "list"], ["queue", "delete"], ["subscription", "list"], ["config", "--describe"]):
             out = run(*args) if "--describe" in args else run(*args, "--help")
             self.assertLessEqual(max(map(len, out.stdout.splitlines())), 110, args)
 
@@ -45,7 +45,8 @@ class Usage(unittest.TestCase):
     def test_misspelt_commands_get_a_suggestion(self):
         for typed, meant in (("srve", "serve"), ("confg", "config"), ("topic lst", "topic list"),
                              ("topics list", "topic list"), ("topic creat", "topic create"),
-                             ("group describ", "group describe"), ("queue lst", "queue list"), ("queues purge", "queue purge"), ("groups reset", "group reset")):
+                             ("group describ", "group describe"), ("queue lst", "queue list"), ("queues purge", "queue purge"), ("groups reset", "group reset"),
+                             ("subscriptions list", "subscription list")):
             out = run(*typed.split())
             self.assertEqual((out.returncode, out.stdout), (2, ""), typed)
             self.assertIn(f"did you mean {meant}?", out.stderr)
@@ -62,7 +63,7 @@ class Usage(unittest.TestCase):
                      ["topic", "create", "a", "--config", "x"], ["group"], ["group", "describe"],
                      ["group", "delete"], ["group", "list", "a"], ["group", "reset", "a", "b"], ["group", "delete", "a", "--json"],
                      ["queue"], ["queue", "describe"], ["queue", "purge"], ["queue", "delete", "a", "b"], ["exchange", "list", "a"],
-                     ["binding", "list", "--vhost"],
+                     ["binding", "list", "--vhost"], ["subscription"], ["subscription", "list", "a"], ["subscription", "list", "--limit"],
                      ["dump"], ["completion", "tcsh"], ["serve", "now"]):
             out = run(*args)
             self.assertEqual((out.returncode, out.stdout), (2, ""), args)
@@ -139,6 +140,11 @@ class Settings(unittest.TestCase):
         self.assertEqual(run("serve", "--config", "/nonexistent").returncode, 2)
 
 
+HEARD = {"totals": {"subscriptions": 9, "published": 1, "delivered": 2, "skipped": 0, "slow_subscribers": 0}, "more": 7,
+         "subscriptions": [
+             {"name": "news", "vhost": "/", "kind": "channel", "subscriptions": 5},
+             {"name": "a\\xff\033[1m", "name_base64": "Yf8bWzFt", "vhost": "/", "kind": "channel", "subscriptions": 3},
+             {"name": "long", "name_bytes": 70000, "vhost": "shop", "kind": "pattern", "subscriptions": 1}]}
 GROUP = {"name": "billing", "state": "Stable", "protocol_type": "consumer", "protocol": "range", "generation": 7, "lag": 5,
          "members": [{"id": "m-1", "instance_id": None, "client_id": "app", "host": "/127.0.0.1"}],
          "offsets": [{"topic": "orders", "partition": 1, "offset": 10, "start_offset": 0, "end_offset": 15, "lag": 5,
@@ -162,6 +168,8 @@ class Broker(http.server.BaseHTTPRequestHandler):
                                  "offsets": 3, "lag": 1234}]}
         elif self.path.startswith("/api/groups/") and not self.path.endswith("/none"):
             reply = GROUP
+        elif self.path.startswith("/api/subscriptions"):
+            status, reply = (404, {"error": "not found"}) if "vhost=none" in self.path else (200, HEARD)
         elif self.path in ("/api/topics/none", "/api/groups/none"):
             status, reply = 404, {"error": "not found"}
         elif self.path != "/api/topics":
@@ -254,6 +262,33 @@ class Groups(WithBroker):
             out = self.group(*args)
             self.assertEqual((out.returncode, out.stdout), (1, ""))
             self.assertIn("no broker answers at", out.stderr)
+
+
+class Subscriptions(WithBroker):
+    def subscriptions(self, *args):
+        return run("subscription", "list", *args, "--broker", self.broker)
+
+    def test_list_is_a_table_and_no_command_to_the_terminal(self):
+        out = self.subscriptions()
+        self.assertEqual((out.returncode, out.stderr), (0, ""))
+        self.assertEqual(out.stdout, "VHOST  KIND     SUBSCRIPTIONS  NAME\n"
+                                     "/      channel              5  news\n"
+                                     "/      channel              3  a\\xff?[1m\n"
+                                     "shop   pattern              1  long... (70000 bytes)\n"
+                                     "and 7 more; --limit N shows up to 10000 of each kind\n")
+        self.assertEqual(json.loads(self.subscriptions("--json").stdout), HEARD)
+
+    def test_options_are_sent_escaped(self):
+        self.subscriptions()
+        self.subscriptions("--limit=5")
+        self.subscriptions("--vhost", "/", "--pattern", "n?w s.[a-z]*&%", "--limit", "x")
+        self.assertEqual([path for _, path, _ in Broker.asked],
+                         ["/api/subscriptions", "/api/subscriptions?limit=5",
+                          "/api/subscriptions?vhost=%2F&pattern=n%3Fw%20s.%5Ba-z%5D%2A%26%25&limit=x"])
+
+    def test_a_refusal_is_exit_1_with_the_reason(self):
+        out = self.subscriptions("--vhost", "none")
+        self.assertEqual((out.returncode, out.stdout, out.stderr), (1, "", "colobus: none: not found\n"))
 
 
 class Topics(WithBroker):

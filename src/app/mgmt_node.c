@@ -224,7 +224,7 @@ void mgmt_check_port(struct conn *c, const struct http_request *req, struct http
     for (size_t i = 0; i < req->params[0].len && port < 100000; i++)
         port = port * 10 + (req->params[0].ptr[i] - '0');
     if (listens(&cfg->amqp_listen, port) || listens(&cfg->http_listen, port) ||
-        listens(&cfg->kafka_listen, port))
+        listens(&cfg->kafka_listen, port) || listens(&cfg->redis_listen, port))
         well(c, ticket);
     else
         unwell(c, ticket, "no listener on this port");
@@ -252,6 +252,7 @@ void mgmt_check_protocol(struct conn *c, const struct http_request *req, struct 
         {"http", count_listeners(&cfg->http_listen, false)},
         {"https", count_listeners(&cfg->http_listen, true)},
         {"kafka", cfg->kafka_listen.count},
+        {"redis", cfg->redis_listen.count},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (span_eq_str(req->params[0], rows[i].name) && rows[i].count) {

@@ -74,6 +74,46 @@ void text_put_html(struct text *t, struct span s)
     }
 }
 
+/* Bytes of the character in front; 0: it is none (Unicode, table 3-7). */
+static size_t utf8_len(struct span s)
+{
+    const uint8_t *p = s.ptr;
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    if (n < 2 || n > s.len)
+        return n < 2 ? n : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+    bool surrogate = p[0] == 0xed && p[1] >= 0xa0, beyond = p[0] == 0xf4 && p[1] >= 0x90;
+    return overlong || surrogate || beyond ? 0 : n;
+}
+
+void text_put_shown(struct text *t, struct span s)
+{
+    for (size_t i = 0, n; i < s.len; i += n) {
+        n = utf8_len(span_of(s.ptr + i, s.len - i));
+        bool control = (n == 1 && (s.ptr[i] < ' ' || s.ptr[i] == 0x7f)) ||
+                       (n == 2 && s.ptr[i] == 0xc2 && s.ptr[i + 1] < 0xa0); /* C1 */
+        n = n ? n : 1;
+        if (!control && utf8_len(span_of(s.ptr + i, s.len - i)))
+            text_put_span(t, span_of(s.ptr + i, n));
+        else
+            for (size_t k = 0; k < n; k++)
+                text_printf(t, "\\x%02x", s.ptr[i + k]);
+    }
+}
+
+struct span text_cut(struct span s, size_t max)
+{
+    size_t n = max;
+    if (s.len <= max)
+        return s;
+    while (n > 0 && max - n < 3 && (s.ptr[n] & 0xc0) == 0x80)
+        n--;
+    return span_of(s.ptr, n);
+}
+
 void text_put_bytes(struct text *t, uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -16,6 +16,10 @@ void text_put_span(struct text *t, struct span s);
 void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* With &, <, >, " and ' written as entities. */
 void text_put_html(struct text *t, struct span s);
+/* Bytes that a client made up, for people: UTF-8 as it is; what is none, and control characters, as \xNN. */
+void text_put_shown(struct text *t, struct span s);
+/* At most max bytes of the front, not ending within a character of UTF-8. */
+struct span text_cut(struct span s, size_t max);
 /* "1.5 MiB". */
 void text_put_bytes(struct text *t, uint64_t bytes);
 struct json_t;

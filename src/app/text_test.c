@@ -76,12 +76,58 @@ static void answers_are_split_and_checked(void **state)
     assert_int_equal(http_reply_parse(span_str("SSH-2.0-OpenSSH\r\n\r\n"), &r), ERR_INVALID);
 }
 
+static void what_clients_make_up_is_shown_readably(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"news.1 <b>\\", "news.1 <b>\\"},
+        {"gr\u00fc\u00df \u20ac \U0001f600", "gr\u00fc\u00df \u20ac \U0001f600"},
+        {"a\x1b[1m\x7f\n", "a\\x1b[1m\\x7f\\x0a"},
+        {"a\xc2\x85", "a\\xc2\\x85"}, /* C1: NEL */
+        {"\xff\xfe"
+         "b",
+         "\\xff\\xfe"
+         "b"},                      /* never in UTF-8 */
+        {"\xe2\x82", "\\xe2\\x82"}, /* cut */
+        {"\xc0\xaf", "\\xc0\\xaf"}, /* overlong */
+        {"\xe0\x80\xaf", "\\xe0\\x80\\xaf"},
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},          /* surrogate */
+        {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* beyond */
+        {"\x80z", "\\x80z"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct text t = {0};
+        text_put_shown(&t, span_str(cases[i].in));
+        assert_string_equal(t.ptr, cases[i].out);
+        text_free(&t);
+    }
+    struct text nul = {0};
+    text_put_shown(&nul, span_of("a\0b", 3));
+    assert_string_equal(nul.ptr, "a\\x00b");
+    text_free(&nul);
+}
+
+static void a_cut_does_not_end_within_a_character(void **state)
+{
+    struct span euro = span_str("a\u20ac\u20ac");
+    assert_int_equal(text_cut(euro, 100).len, 7);
+    assert_int_equal(text_cut(euro, 7).len, 7);
+    assert_int_equal(text_cut(euro, 6).len, 4);
+    assert_int_equal(text_cut(euro, 5).len, 4);
+    assert_int_equal(text_cut(euro, 4).len, 4);
+    assert_int_equal(text_cut(euro, 2).len, 1);
+    assert_int_equal(text_cut(span_str("\x80\x80\x80\x80\x80\x80\x80\x80"), 6).len, 3); /* no characters */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_align_their_columns),
         cmocka_unit_test(a_cell_does_not_command_the_terminal),
         cmocka_unit_test(sizes_are_rounded_for_people),
+        cmocka_unit_test(what_clients_make_up_is_shown_readably),
+        cmocka_unit_test(a_cut_does_not_end_within_a_character),
         cmocka_unit_test(a_log_line_has_time_level_and_component),
         cmocka_unit_test(a_log_line_too_long_stays_one_line),
         cmocka_unit_test(answers_are_split_and_checked),

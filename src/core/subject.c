@@ -78,3 +78,12 @@ const struct interest **subject_list(const struct vspace *v, enum subject_plane 
     qsort(all, n, sizeof(*all), by_text);
     return all;
 }
+
+void subject_each(const struct vspace *v, enum subject_plane plane, enum subject_kind kind,
+                  void (*fn)(void *arg, const struct interest *in), void *arg)
+{
+    const struct subject_space *sp = v->subjects[plane];
+    const struct interest *in;
+    for (size_t i = 0; sp && (in = map_next(&sp->texts[kind], &i));)
+        fn(arg, in);
+}

@@ -147,6 +147,9 @@ size_t subject_texts(const struct vspace *v, enum subject_plane plane, enum subj
 /* All that somebody has subscribed to, sorted by text: an arena array. */
 const struct interest **subject_list(const struct vspace *v, enum subject_plane plane, enum subject_kind kind,
                                      struct arena *a, size_t *ret_count);
+/* Calls fn for each of them, in no order, without sorting: there may be many. */
+void subject_each(const struct vspace *v, enum subject_plane plane, enum subject_kind kind,
+                  void (*fn)(void *arg, const struct interest *in), void *arg);
 
 /* ---- slow subscribers ---------------------------------------------------------------------------------- */
 
