@@ -1,4 +1,5 @@
-/* Arguments of commands, for redis-cli's hints. One line for each command: words, each one argument.
+/* Arguments of commands, for redis-cli's hints. One line for each command, with commas between
+ * its arguments.
  *
  *     name     a string        ?name      may be left out
  *     name:t   of type t       TOKEN=name behind the word TOKEN; TOKEN=: the word alone
@@ -11,44 +12,44 @@ static const struct syntax {
     const char *command, *arguments;
 } syntaxes[] = {
     {"acl|cat", "?category"},
-    {"auth", "?username password"},
+    {"auth", "?username,password"},
     {"client|caching", "YES/NO"},
     {"client|kill",
-     "?address ?ID=client-id:integer ?TYPE=NORMAL/MASTER/REPLICA/PUBSUB ?USER=username ?ADDR=address "
-     "?LADDR=address ?SKIPME=YES/NO ?MAXAGE=seconds:integer"},
-    {"client|list", "?TYPE=NORMAL/MASTER/REPLICA/PUBSUB ?ID=client-id:integer+"},
+     "?address,?ID=client-id:integer,?TYPE=NORMAL/MASTER/REPLICA/"
+     "PUBSUB,?USER=username,?ADDR=address,?LADDR=address,?SKIPME=YES/NO,?MAXAGE=seconds:integer"},
+    {"client|list", "?TYPE=NORMAL/MASTER/REPLICA/PUBSUB,?ID=client-id:integer+"},
     {"client|no-evict", "ON/OFF"},
     {"client|no-touch", "ON/OFF"},
     {"client|reply", "ON/OFF/SKIP"},
-    {"client|setinfo", "LIB-NAME/LIB-VER text"},
+    {"client|setinfo", "LIB-NAME/LIB-VER,text"},
     {"client|setname", "connection-name"},
     {"client|tracking", "OFF="},
-    {"client|unblock", "client-id:integer ?TIMEOUT/ERROR"},
+    {"client|unblock", "client-id:integer,?TIMEOUT/ERROR"},
     {"command|docs", "?command-name+"},
-    {"command|getkeys", "command ?arg+"},
-    {"command|getkeysandflags", "command ?arg+"},
+    {"command|getkeys", "command,?arg+"},
+    {"command|getkeysandflags", "command,?arg+"},
     {"command|info", "?command-name+"},
-    {"command|list", "?FILTERBY=filter ?name"},
+    {"command|list", "?FILTERBY=filter name"},
     {"config|get", "parameter+"},
-    {"config|set", "parameter value"},
+    {"config|set", "parameter value+"},
     {"echo", "message"},
-    {"hello", "?protover:integer ?AUTH=username ?password ?SETNAME=clientname"},
+    {"hello", "?protover:integer,?AUTH=username password,?SETNAME=clientname"},
     {"info", "?section+"},
     {"ping", "?message"},
     {"psubscribe", "pattern:pattern+"},
-    {"publish", "channel message"},
+    {"publish", "channel,message"},
     {"pubsub|channels", "?pattern:pattern"},
     {"pubsub|numsub", "?channel+"},
     {"pubsub|shardchannels", "?pattern:pattern"},
     {"pubsub|shardnumsub", "?shardchannel+"},
     {"punsubscribe", "?pattern:pattern+"},
     {"select", "index:integer"},
-    {"spublish", "shardchannel message"},
+    {"spublish", "shardchannel,message"},
     {"ssubscribe", "shardchannel+"},
     {"subscribe", "channel+"},
     {"sunsubscribe", "?shardchannel+"},
     {"unsubscribe", "?channel+"},
-    {"wait", "numreplicas:integer timeout:integer"},
+    {"wait", "numreplicas:integer,timeout:integer"},
     {"watch", "key+"},
 };
 
@@ -82,7 +83,7 @@ static bool has(struct span s, char c)
 
 static struct argument next(struct span *syntax)
 {
-    struct span word = take_until(syntax, ' ');
+    struct span word = take_until(syntax, ',');
     struct argument a = {.type = span_str("string"), .optional = take(&word, '?')};
     if (has(word, '='))
         a.token = take_until(&word, '=');
