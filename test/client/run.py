@@ -77,9 +77,9 @@ def amqplib(package):
                     os.path.join(HERE, "amqp_js", "main.js")]
 
 
-def redis_java(program, version):
+def redis_java(program):
     return lambda: ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
-                    "-cp", envs.java_classpath(version, "redis_java", program.lower(), ["java/src/colobus/client/Scenarios.java"]),
+                    "-cp", envs.java_classpath("8.0.2", "redis_java", "jedis", ["java/src/colobus/client/Scenarios.java"]),
                     f"colobus.client.{program}"]
 
 
@@ -139,6 +139,8 @@ REDIS = {
     "redis-ioredis-5.9.3": redis_node("ioredis.js", "ioredis-old"),
     "redis-ioredis-6.0.0": redis_node("ioredis.js", "ioredis"),
     "redis-node-redis-6.3.1": redis_node("node_redis.js", "redis"),
+    "redis-jedis-8.0.2": redis_java("Jedis"),
+    "redis-lettuce-7.7.0": redis_java("Lettuce"),
     "redis-go-redis-9.12.1": lambda: [envs.go_program("v9.12.1.mod", "redis_go")],
     # 9.23.0, where the toolchain is one that it wants
     "redis-go-redis-newest": lambda: [envs.go_program("go.mod" if envs.go_version() >= (1, 26) else "v9.12.1.mod", "redis_go")],
