@@ -245,7 +245,6 @@ REDIS_COMMAND(auth)
     return REDIS_WAIT;
 }
 
-/* networking.c, validateClientName() */
 struct hello_options {
     struct hello hello;
     struct span user, password;
@@ -320,7 +319,7 @@ REDIS_COMMAND(reset)
     rc->db = 0;
     rc->out.version = 2;
     rc->reply_mode = REDIS_REPLY_ON;
-    rc->tracking_asked = false;
+    rc->tracking_asked = rc->no_evict = rc->no_touch = false;
     resp_simple(redis_reply(rc), "RESET");
     return REDIS_DONE;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/say.h"
 #include "core/metrics.h"
 #include "proto/redis/testkit.h"
 
@@ -140,6 +141,60 @@ static const struct transcript open_rows[] = {
 static void answers_are_those_of_redis(void **state)
 {
     RUN_ALL(*state, NULL, open_rows);
+}
+
+/* ---- subscribers ----------------------------------------------------------------------------------------
+ */
+
+static const struct transcript subscriber_rows[] = {
+    {"SUBSCRIBE a\r\nECHO x\r\nPING\r\nPING x\r\nMULTI\r\nAUTH x\r\nHELLO 3\r\nFOO\r\nRESET\r\nPING\r\n",
+     "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n-ERR Can't execute 'echo': only (P|S)SUBSCRIBE / "
+     "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+     "context\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n*2\r\n$4\r\npong\r\n$1\r\nx\r\n-ERR Can't execute 'multi': "
+     "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n-ERR Can't "
+     "execute 'auth': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+     "context\r\n-ERR Can't execute 'hello': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+     "are allowed in this context\r\n-ERR unknown command 'FOO', with args beginning with: "
+     "\r\n+RESET\r\n+PONG\r\n"},
+    {"HELLO 3\r\nSUBSCRIBE a\r\nPING\r\nECHO a\r\nUNSUBSCRIBE\r\n",
+     HELLO_3 ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n+PONG\r\n$1\r\na\r\n>3\r\n$11\r\nunsubscribe\r\n$"
+             "1\r\na\r\n:0\r\n"},
+    {"SUBSCRIBE a\r\nQUIT\r\nPING\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n+OK\r\n<EOF>"},
+    {"SUBSCRIBE a b a\r\nPSUBSCRIBE a*\r\nSSUBSCRIBE a\r\nUNSUBSCRIBE "
+     "a\r\nUNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nSUNSUBSCRIBE\r\nUNSUBSCRIBE\r\nECHO x\r\n",
+     "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n*3\r\n$"
+     "9\r\nsubscribe\r\n$1\r\na\r\n:2\r\n*3\r\n$10\r\npsubscribe\r\n$2\r\na*\r\n:3\r\n*3\r\n$"
+     "10\r\nssubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:2\r\n*3\r\n$"
+     "11\r\nunsubscribe\r\n$1\r\nb\r\n:1\r\n*3\r\n$12\r\npunsubscribe\r\n$2\r\na*\r\n:0\r\n*3\r\n$"
+     "12\r\nsunsubscribe\r\n$1\r\na\r\n:0\r\n*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n$1\r\nx\r\n"},
+    {"MULTI\r\nSUBSCRIBE a\r\nPING\r\nUNSUBSCRIBE\r\nEXEC\r\nPING\r\n",
+     "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*2\r\n$"
+     "4\r\npong\r\n$0\r\n\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n+PONG\r\n"},
+    {"CLIENT REPLY OFF\r\nPING\r\nFOO\r\nCLIENT REPLY ON\r\nCLIENT REPLY SKIP\r\nPING\r\nPING 2\r\n",
+     "+OK\r\n$1\r\n2\r\n"},
+    {"CLIENT REPLY SKIP\r\nMULTI\r\nCLIENT REPLY SKIP\r\nEXEC\r\nPING\r\nPING 2\r\n",
+     "+QUEUED\r\n*1\r\n$1\r\n2\r\n"},
+    {"MULTI\r\nCLIENT REPLY OFF\r\nPING\r\nCLIENT REPLY ON\r\nPING\r\nEXEC\r\nPING\r\n",
+     "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n+OK\r\n+PONG\r\n+PONG\r\n"},
+    {"CLIENT NOSUCH\r\nCLIENT\r\nMULTI\r\nCLIENT NOSUCH\r\nEXEC\r\n",
+     "-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.\r\n-ERR wrong number of arguments for 'client' "
+     "command\r\n+OK\r\n-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.\r\n-EXECABORT Transaction "
+     "discarded because of previous errors.\r\n"},
+    {"SUBSCRIBE\r\nPUBLISH a\r\nPUBLISH a b\r\nPUBLISH '' \"\"\r\n",
+     "-ERR wrong number of arguments for 'subscribe' command\r\n-ERR wrong number of arguments for 'publish' "
+     "command\r\n:0\r\n:0\r\n"},
+    /* What a client hears of its own doings comes behind the answer, as since Redis 7.2. */
+    {"HELLO 3\r\nSUBSCRIBE 'a b'\r\nPUBLISH 'a b' \"x\\r\\n\"\r\nMULTI\r\nPUBLISH 'a b' "
+     "y\r\nPING\r\nEXEC\r\n",
+     HELLO_3
+     ">3\r\n$9\r\nsubscribe\r\n$3\r\na b\r\n:1\r\n"
+     ":1\r\n>3\r\n$7\r\nmessage\r\n$3\r\na b\r\n$3\r\nx\r\n\r\n"
+     "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n+PONG\r\n>3\r\n$7\r\nmessage\r\n$3\r\na b\r\n$1\r\ny\r\n"},
+};
+
+static void subscribers_are_answered_in_order(void **state)
+{
+    RUN_ALL(*state, NULL, subscriber_rows);
 }
 
 /* ---- who must log in ------------------------------------------------------------------------------------
@@ -298,6 +353,50 @@ static void errors_are_counted(void **state)
     kit_stop();
 }
 
+/* ---- log lines ------------------------------------------------------------------------------------------
+ */
+
+static unsigned lines;
+static char line[1200];
+
+static void sink(enum say_level level, const char *component, const char *text)
+{
+    (void)level;
+    if (strcmp(component, "redis") != 0)
+        return;
+    lines++;
+    snprintf(line, sizeof(line), "%s", text);
+}
+
+/* One line for each connection, and few for all: clients decide how often. */
+static void unknown_commands_are_logged_once(void **state)
+{
+    kit_start(*state, NULL);
+    say_init(sink, SAY_WARN);
+    lines = 0;
+    struct sim_peer *p = kit_connect();
+    kit_send(p, span_str("\"GE\\x01T\\n\" a\r\nSET a b\r\n"), SIZE_MAX);
+    mem_free(kit_hear(p));
+    sim_peer_close(p);
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(line, "command=\"GE\\x01T\\x0a\""));
+    assert_non_null(strstr(line, "Colobus serves publish and subscribe only"));
+    lines = 0;
+    kit_run_ms(1000);
+    for (unsigned i = 0; i < 100; i++) {
+        p = kit_connect();
+        kit_send(p, span_str("SET a b\r\nAUTH x y\r\n"), SIZE_MAX);
+        kit_run_ms(5);
+        sim_peer_close(p);
+    }
+    say_init(NULL, SAY_ERROR);
+    assert_in_range(lines, 2, 70);
+    kit_stop();
+}
+
+/* ---- clients that go ------------------------------------------------------------------------------------
+ */
+
 /* A client may go while its login is on its way. */
 static void clients_may_go_at_any_time(void **state)
 {
@@ -323,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(answers_are_those_of_redis),
+        BOTH(subscribers_are_answered_in_order),
         BOTH(who_must_log_in_does_so_first),
         BOTH(who_does_not_log_in_is_cut),
         BOTH(a_virtual_host_that_is_not_there_is_said_so),
@@ -330,6 +430,7 @@ int main(void)
         BOTH(who_does_not_read_is_not_read_from),
         BOTH(transactions_of_any_size_run_in_order),
         BOTH(errors_are_counted),
+        BOTH(unknown_commands_are_logged_once),
         BOTH(clients_may_go_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
