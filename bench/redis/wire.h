@@ -47,7 +47,8 @@ int dial(const char *broker);
 /* Says what went wrong and ends the program with 1. */
 _Noreturn void die(const char *what, const char *why);
 uint64_t now_ns(void); /* CLOCK_MONOTONIC */
-/* User and system time of a process; 0 if it is not there. */
+/* User and system time of a process: what its /proc/PID/stat says, without the rounding to ticks; 0 if it is
+ * not there. */
 double process_cpu_seconds(int pid);
 
 #endif
