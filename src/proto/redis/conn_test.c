@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/say.h"
 #include "core/metrics.h"
+#include "core/space.h"
 #include "proto/redis/testkit.h"
 
 struct transcript {
@@ -261,6 +262,66 @@ static void a_virtual_host_that_is_not_there_is_said_so(void **state)
     RUN_ALL(*state, settings, rows);
 }
 
+static bool op_over;
+
+static void completed(struct conn *c, struct op *op)
+{
+    (void)c;
+    assert_int_equal(op->err, 0);
+    op_over = true;
+    op_entity_free((struct op_entity *)(void *)op);
+}
+
+static void make_vhost(const char *name)
+{
+    struct op_vhost_put *v = op_new_internal(&kit_broker()->shards[0], sizeof(*v), completed, NULL);
+    v->name = span_str(name);
+    op_over = false;
+    op_vhost_put_submit(v);
+    kit_run_ms(100);
+    assert_true(op_over);
+}
+
+static void delete_vhost(const char *name)
+{
+    struct op_vhost_delete *v = op_new_internal(&kit_broker()->shards[0], sizeof(*v), completed, NULL);
+    v->name = span_str(name);
+    op_over = false;
+    op_vhost_delete_submit(v);
+    kit_run_ms(100);
+    assert_true(op_over);
+}
+
+static void hears(struct sim_peer *p, const char *says, const char *wanted)
+{
+    kit_send(p, span_str(says), SIZE_MAX);
+    char *heard = kit_hear(p);
+    assert_string_equal(heard, wanted);
+    mem_free(heard);
+}
+
+/* Clients wait for it to be made, and are cut when it is deleted. */
+static void a_virtual_host_comes_and_goes(void **state)
+{
+    static const char *const settings[] = {"redis.vhost", "v", NULL};
+    static const char refused[] = "-ERR the virtual host 'v' (setting redis.vhost) does not exist\r\n";
+    kit_start(*state, settings);
+    struct sim_peer *p = kit_connect();
+    hears(p, "SUBSCRIBE a\r\n", refused);
+    make_vhost("v");
+    hears(p, "SUBSCRIBE a\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+    delete_vhost("v");
+    hears(p, "", "<EOF>");
+    sim_peer_close(p);
+    p = kit_connect();
+    hears(
+        p, "PUBLISH a b\r\nPING\r\nMULTI\r\nPUBSUB NUMPAT\r\nEXEC\r\n",
+        "-ERR the virtual host 'v' (setting redis.vhost) does not exist\r\n+PONG\r\n+OK\r\n+QUEUED\r\n*1\r\n"
+        "-ERR the virtual host 'v' (setting redis.vhost) does not exist\r\n");
+    sim_peer_close(p);
+    kit_stop();
+}
+
 /* ---- sizes ----------------------------------------------------------------------------------------------
  */
 
@@ -426,6 +487,7 @@ int main(void)
         BOTH(who_must_log_in_does_so_first),
         BOTH(who_does_not_log_in_is_cut),
         BOTH(a_virtual_host_that_is_not_there_is_said_so),
+        BOTH(a_virtual_host_comes_and_goes),
         BOTH(a_large_argument_comes_back),
         BOTH(who_does_not_read_is_not_read_from),
         BOTH(transactions_of_any_size_run_in_order),
