@@ -1,5 +1,5 @@
 /* /api/connections, channels, consumers: each shard writes down its own, and the asking one answers with all.
- */
+ * Connections are those of AMQP and Redis; only AMQP has channels and consumers. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +8,7 @@
 #include "core/broker.h"
 #include "core/user.h"
 #include "proto/amqp/amqp.h"
+#include "proto/redis/redis.h"
 
 /* ---- one shard's part -----------------------------------------------------------------------------------
  */
@@ -63,31 +64,64 @@ static void put_address(json_t *o, const char *host, const char *port, const cha
     put(o, port, colon ? strtol(colon + 1, NULL, 10) : 0);
 }
 
-static void put_connection(struct telling *t)
+/* What connections of all protocols have. */
+static json_t *connection_json(const struct telling *t, const char *protocol, const char *user,
+                               const char *vhost)
 {
     const struct conn *c = t->conn;
-    const struct amqp_conn_info *i = t->info;
-    json_t *o = json_object(), *properties = mgmt_json_of(i->client_properties);
-    const char *given = json_string_value(json_object_get(properties, "connection_name"));
+    json_t *o = json_object();
     put_text(o, "name", t->name);
-    if (given)
-        put_text(o, "user_provided_name", given);
-    put_text(o, "user", i->user);
-    put_text(o, "vhost", i->vhost);
+    put_text(o, "user", user);
+    put_text(o, "vhost", vhost);
     put_text(o, "node", MGMT_NODE);
-    put_text(o, "state", i->state);
     put_text(o, "type", "network");
-    put_text(o, "protocol", "AMQP 0-9-1");
+    put_text(o, "protocol", protocol);
     put_address(o, "peer_host", "peer_port", c->peer);
     put_address(o, "host", "port", c->local);
     json_object_set_new(o, "ssl", json_boolean(c->secure));
+    put(o, "recv_oct", (int64_t)c->bytes_in);
+    put(o, "send_oct", (int64_t)c->bytes_out);
+    return o;
+}
+
+static void put_connection(struct telling *t)
+{
+    const struct amqp_conn_info *i = t->info;
+    json_t *o = connection_json(t, "AMQP 0-9-1", i->user, i->vhost);
+    json_t *properties = mgmt_json_of(i->client_properties);
+    const char *given = json_string_value(json_object_get(properties, "connection_name"));
+    if (given)
+        put_text(o, "user_provided_name", given);
+    put_text(o, "state", i->state);
     put(o, "channels", i->channels);
     put(o, "channel_max", i->channel_max);
     put(o, "frame_max", i->frame_max);
     put(o, "timeout", i->heartbeat_s);
-    put(o, "recv_oct", (int64_t)c->bytes_in);
-    put(o, "send_oct", (int64_t)c->bytes_out);
     put(o, "connected_at", i->opened_ms);
+    json_object_set_new(o, "client_properties", properties);
+    json_array_append_new(t->list, o);
+}
+
+/* With zeros where tools of RabbitMQ's expect numbers; `subscriptions` and `unread_bytes` are ours. */
+static void put_redis_connection(struct telling *t, const struct redis_conn_info *i)
+{
+    json_t *properties = json_object();
+    json_t *o = connection_json(t, i->resp == 3 ? "Redis RESP3" : "Redis RESP2",
+                                i->user ? i->user : "anonymous", i->vhost);
+    if (i->name)
+        put_text(o, "user_provided_name", i->name);
+    put_text(o, "state", "running");
+    put(o, "channels", 0);
+    put(o, "channel_max", 0);
+    put(o, "frame_max", 0);
+    put(o, "timeout", 0);
+    put(o, "connected_at", i->opened_ms);
+    put(o, "subscriptions", i->subscriptions);
+    put(o, "unread_bytes", (int64_t)i->unread);
+    if (i->library)
+        put_text(properties, "product", i->library);
+    if (i->library_version)
+        put_text(properties, "version", i->library_version);
     json_object_set_new(o, "client_properties", properties);
     json_array_append_new(t->list, o);
 }
@@ -105,14 +139,32 @@ static bool is_of(const char *wanted, const char *it)
     return !wanted || strcmp(wanted, it ? it : "") == 0;
 }
 
+static bool is_wanted_connection(const struct telling *t, const char *vhost, const char *user)
+{
+    const struct clients *w = t->what;
+    return w->what == CONNECTIONS && is_of(w->vhost, vhost) && is_of(w->user, user) &&
+           is_of(w->name, t->name);
+}
+
 static void tell_connection(void *arg, const struct amqp_conn_info *i)
 {
     struct telling *t = arg;
     t->info = i;
     snprintf(t->name, sizeof(t->name), "%s -> %s", t->conn->peer, t->conn->local);
-    if (t->what->what == CONNECTIONS && is_of(t->what->vhost, i->vhost) && is_of(t->what->user, i->user) &&
-        is_of(t->what->name, t->name))
+    if (is_wanted_connection(t, i->vhost, i->user))
         put_connection(t);
+}
+
+/* False: it is of another protocol. Who has not logged in has no name, and is nobody's own. */
+static bool tell_redis_connection(struct telling *t)
+{
+    struct redis_conn_info i;
+    if (!redis_describe(t->conn, &i))
+        return false;
+    snprintf(t->name, sizeof(t->name), "%s -> %s", t->conn->peer, t->conn->local);
+    if (is_wanted_connection(t, i.vhost, i.user))
+        put_redis_connection(t, &i);
+    return true;
 }
 
 static bool is_wanted(const struct telling *t, enum what what)
@@ -219,6 +271,14 @@ static void came_back(struct shard *home, struct msg *m)
     clients_free(w);
 }
 
+static void end(struct conn *c, const char *reason)
+{
+    if (c->proto == &redis_proto)
+        conn_abort(c); /* as CLIENT KILL does */
+    else
+        amqp_close(c, reason);
+}
+
 static void look(struct shard *s, struct msg *m)
 {
     static const struct amqp_observer observer = {tell_connection, tell_channel, tell_consumer};
@@ -229,9 +289,10 @@ static void look(struct shard *s, struct msg *m)
     while ((c = handle_next(&s->conns, &cursor))) {
         size_t before = json_array_size(t.list);
         t.conn = c;
-        amqp_describe(c, &observer, &t);
+        if (!tell_redis_connection(&t))
+            amqp_describe(c, &observer, &t);
         if (ask->clients->close && json_array_size(t.list) > before)
-            amqp_close(c, ask->clients->reason);
+            end(c, ask->clients->reason);
     }
     ask->list = t.list;
     m->run = came_back;

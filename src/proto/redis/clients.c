@@ -121,6 +121,27 @@ void redis_client_line(struct redis_text *t, const struct redis_conn *rc)
     redis_text_put(t, span_str("\n"));
 }
 
+bool redis_describe(const struct conn *c, struct redis_conn_info *ret)
+{
+    const struct redis_conn *rc = c->proto == &redis_proto ? redis_conn_of(c->proto_state) : NULL;
+    if (!rc || rc->magic != REDIS_CONN_MAGIC || rc->may_do_nothing)
+        return false;
+    *ret = (struct redis_conn_info){
+        .name = rc->name,
+        .library = rc->lib_name,
+        .library_version = rc->lib_version,
+        .user = rc->user,
+        .vhost = c->shard->config->redis_vhost,
+        .resp = rc->out.version,
+        .subscriptions = rc->sub.counts[SUBJECT_SHARED][SUBJECT_EXACT] +
+                         rc->sub.counts[SUBJECT_SHARED][SUBJECT_GLOB] +
+                         rc->sub.counts[SUBJECT_SHARDED][SUBJECT_EXACT],
+        .unread = c->out.len + rc->sub.later.len,
+        .opened_ms = (int64_t)rc->opened_ms,
+    };
+    return true;
+}
+
 bool redis_client_type_parse(struct span text, enum redis_client_type *ret)
 {
     static const struct {
