@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,20 @@ class Usage(unittest.TestCase):
         for args in ([], ["serve"], ["config"], ["topic", "create"], ["group", "reset"], ["queue", "list"], ["queue", "delete"], ["subscription", "list"], ["config", "--describe"]):
             out = run(*args) if "--describe" in args else run(*args, "--help")
             self.assertLessEqual(max(map(len, out.stdout.splitlines())), 110, args)
+
+    def test_help_of_serve_names_every_port(self):
+        out = run("serve", "--help").stdout
+        defaults = {row["key"]: row["default"] for row in json.loads(run("config", "--describe", "--json").stdout)}
+        for protocol in ("kafka", "amqp", "redis", "http"):
+            self.assertIn(defaults[protocol + ".listen"].removeprefix("127.0.0.1:"), out)
+            self.assertIn(protocol + ".listen", out)
+
+    def test_a_port_in_use_is_exit_1_with_the_setting(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken, tempfile.TemporaryDirectory() as data:
+            off = [arg for key in ("kafka", "amqp", "http") for arg in ("--set", f"{key}.listen=off")]
+            out = run("serve", "--data-dir", data, *off, "--set", f"redis.listen=127.0.0.1:{taken.getsockname()[1]}")
+        self.assertEqual((out.returncode, out.stdout), (1, ""))
+        self.assertIn('error="the address is in use" hint="set redis.listen to another, or to off"', out.stderr)
 
     def test_version(self):
         self.assertRegex(run("version").stdout, r"^colobus \d+\.\d+\.\d+\n$")

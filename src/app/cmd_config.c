@@ -51,7 +51,9 @@ const struct cli_command cmd_serve = {
     .summary = "run the broker",
     .details =
         "The line \"colobus ready\" on standard output means that every listener accepts. Log lines go to\n"
-        "standard error. SIGTERM and SIGINT stop it cleanly.\n",
+        "standard error. SIGTERM and SIGINT stop it cleanly.\n\n"
+        "Ports, on 127.0.0.1: 9092 Kafka, 5672 AMQP, 6379 Redis (publish and subscribe), 15672 management.\n"
+        "--set kafka.listen=..., amqp.listen, redis.listen, http.listen: another address, or off.\n",
     .examples = "colobus serve\n"
                 "colobus serve --data-dir /var/lib/colobus --set kafka.listen=0.0.0.0:9092\n"
                 "colobus serve --config colobus.ini --set shards=4 --set http.listen=off\n",

@@ -28,9 +28,14 @@ struct serve {
 static int open_one(struct serve *sv, const struct front_listen *l)
 {
     int err = front_open(sv->front, l);
-    if (err)
+    if (err == ERR_EXISTS)
+        say_error("serve", "cannot listen",
+                  "listener=%s address=%s error=\"the address is in use\" hint=\"set %s.listen to another, "
+                  "or to off\"",
+                  l->name, l->address, l->proto->name);
+    else if (err)
         say_error("serve", "cannot listen", "listener=%s address=%s error=\"%s\"", l->name, l->address,
-                  err == ERR_EXISTS ? "the address is in use" : err_text(err));
+                  err_text(err));
     return err;
 }
 

@@ -182,10 +182,18 @@ static size_t unread(const struct subscriber *w)
     return w->conn->out.len + w->later.len;
 }
 
+void subscriber_caught_up(struct subscriber *w)
+{
+    if (!list_linked(&w->soft_link))
+        return;
+    list_del(&w->soft_link);
+    metrics_gauge_add_at(w->conn->shard->metrics, METRIC_SUBJECT_LATE, 0, -1);
+}
+
 static void cut(struct subscriber *w, const char *limit)
 {
     struct conn *c = w->conn;
-    list_del(&w->soft_link);
+    subscriber_caught_up(w);
     if (c->aborted)
         return;
     metrics_add(c->shard->metrics, METRIC_SUBJECT_SLOW, 1);
@@ -206,7 +214,7 @@ static void look_at_soft(struct shard *s, struct shard_timer *t)
     list_each_safe (link, tmp, &j->soft) {
         struct subscriber *w = list_entry(link, struct subscriber, soft_link);
         if (soft == 0 || unread(w) <= soft)
-            list_del(&w->soft_link);
+            subscriber_caught_up(w);
         else if (s->now_ns - w->soft_since_ns >= soft_ns)
             cut(w, "soft");
     }
@@ -230,6 +238,7 @@ static void limit(struct subjects *j, struct subscriber *w)
         return;
     w->soft_since_ns = s->now_ns;
     list_add_tail(&j->soft, &w->soft_link);
+    metrics_gauge_add_at(s->metrics, METRIC_SUBJECT_LATE, 0, 1);
     if (j->look.fire != look_at_soft || list_first(&j->soft) == &w->soft_link) {
         j->look.fire = look_at_soft;
         shard_timer_set(s, &j->look, s->now_ns + LOOK_MS * 1000000ull);

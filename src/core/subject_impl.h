@@ -59,6 +59,11 @@ struct subjects {
     struct shard_timer look;            /* at those */
 };
 
+/* ---- subject_deliver.c ---- */
+
+/* It is not over the soft limit any more, or goes. */
+void subscriber_caught_up(struct subscriber *w);
+
 /* ---- subject_table.c ---- */
 
 /* NULL: nobody wants it anywhere. */

@@ -306,7 +306,7 @@ void subscriber_close(struct subscriber *w)
         w->gathering->op.conn = (struct handle){0};
         set_out(w, w->gathering);
     }
-    list_del(&w->soft_link);
+    subscriber_caught_up(w);
     outq_fini(&w->later);
     if (w->space)
         space_unref(w->space);

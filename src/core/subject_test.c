@@ -345,6 +345,7 @@ static void a_slow_subscriber_is_cut(void **state)
         publish(1, "a", big);
     run_all();
     assert_false(clients[0].conn.aborted);
+    assert_int_equal(metrics_sum(broker->metrics, METRIC_SUBJECT_LATE, 0), 2);
     outq_consume(&clients[3].conn.out, clients[3].conn.out.len); /* it has caught up */
     for (unsigned i = 0; i < 20; i++) {
         sim_advance_ms(1000);
@@ -353,6 +354,7 @@ static void a_slow_subscriber_is_cut(void **state)
     assert_true(clients[0].conn.aborted);
     assert_false(clients[3].conn.aborted);
     assert_int_equal(metrics_sum(broker->metrics, METRIC_SUBJECT_SLOW, 0), 1);
+    assert_int_equal(metrics_sum(broker->metrics, METRIC_SUBJECT_LATE, 0), 0);
     for (unsigned i = 0; i < 120; i++)
         publish(1, "b", big);
     run_all();

@@ -134,6 +134,7 @@ REDIS = {
     "redis-raw-pubsub": plain("redis_raw_pubsub.py"),
     "redis-access": plain("redis_access.py"),
     "redis-across": in_venv("pika-kafka-python", "redis_across.py"),
+    "redis-subscriptions-seen": plain("subscriptions.py"),
     "redis-cli": with_tool("redis-cli", "redis_cli.py"),
     "redis-py-4.6.0": in_venv("redis-py-4.6.0", "redis_py.py"),
     "redis-py-8.1.0": in_venv("redis-py-8.1.0", "redis_py.py"),
