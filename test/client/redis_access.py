@@ -3,6 +3,7 @@
 import contextlib
 import os
 import ssl
+import time
 
 from harness.control import Control
 from harness.scenario import Skip, equal, eventually, main, scenario, true
@@ -94,7 +95,8 @@ def gone(ctx):
 
 @scenario("without a login, where one is needed: NOAUTH for everything but AUTH, HELLO, RESET and QUIT", timeout=60)
 def noauth(ctx):
-    with login_needed(ctx) as (name, password):
+    with login_needed(ctx) as (name, password), server(ctx) as mute:
+        began = time.monotonic()
         with server(ctx) as conn:
             for words in ("PING", "ECHO x", "PUBLISH a b", "SUBSCRIBE a", "PSUBSCRIBE a", "SSUBSCRIBE a", "UNSUBSCRIBE", "PUBSUB CHANNELS", "MULTI",
                           "CLIENT ID", "CLIENT SETNAME x", "CONFIG GET *", "INFO", "COMMAND", "SELECT 0", "ACL WHOAMI"):
@@ -125,6 +127,9 @@ def noauth(ctx):
         with server(ctx) as conn:
             conn.send("QUIT")
             conn.ends(OK)
+        if not ctx.external:  # redis.handshake-timeout
+            mute.ends()
+            true(time.monotonic() - began >= float(os.environ["HANDSHAKE_S"]) - 0.2, "ended before its time")
     still_serves(ctx)
 
 
@@ -194,11 +199,29 @@ def no_vhost(ctx):
         conn.answers(bulk("default"), "ACL", "WHOAMI")
 
 
+@scenario("what concerns others is for administrators: CLIENT LIST and KILL, CONFIG SET; what concerns oneself is not")
+def administering(ctx):
+    with a_user(ctx, tags="") as name, a_user(ctx, tags="administrator") as boss, server(ctx) as conn, server(ctx) as other:
+        conn.hello(3, "AUTH", name, "secret")
+        number = conn.ask("CLIENT", "ID")
+        for words in (("CLIENT", "LIST"), ("CLIENT", "KILL", "ID", 1), ("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0")):
+            noperm(conn, *words)
+        true(f"id={number} ".encode() in conn.ask("CLIENT", "INFO"), "about itself")
+        conn.answers(OK, "CLIENT", "SETNAME", "me")
+        equal(conn.ask("CONFIG", "GET", "no-such-setting"), {}, "CONFIG GET")
+        other.answers(OK, "AUTH", boss, "secret")
+        true(f" user={name} ".encode() in other.ask("CLIENT", "LIST", "ID", number), "in the list")
+        other.answers(integer(1), "CLIENT", "KILL", "ID", number)
+        conn.ends()
+
+
 # ---- TLS
 
-def encrypted(conn):
-    """The same connection under TLS; the listener's address stands in the environment."""
+def encrypted(conn, own=None):
+    """The same connection under TLS, with a certificate of its own or without."""
     rules = ssl.create_default_context(cafile=Authority(os.environ["TLS_DIR"]).certificate)
+    if own:
+        rules.load_cert_chain(*own)
     conn.sock = rules.wrap_socket(conn.sock, server_hostname="localhost")
     return conn
 
@@ -229,6 +252,19 @@ def tls(ctx):
             true(plain.take(1) != b"+", "an answer without TLS")
         except Gone:
             pass
+
+
+@scenario("a client certificate in a user's name is a login")
+def certificate(ctx):
+    if "TLS_REDIS" not in os.environ:
+        raise Skip("the broker has no listener with TLS")
+    authority = Authority(os.environ["TLS_DIR"])
+    with a_user(ctx) as name:
+        for subject, who in ((name, name), ("nobody-of-that-name", "default")):
+            with encrypted(Redis(os.environ["TLS_REDIS"]), authority.issue("redis", f"/CN={subject}")) as conn:
+                conn.answers(bulk(who), "ACL", "WHOAMI")
+                conn.answers(OK, "AUTH", "guest", "guest")
+                conn.answers(bulk("guest"), "ACL", "WHOAMI")
 
 
 def gone_from(ctx, channel):

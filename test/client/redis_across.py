@@ -8,9 +8,10 @@ import urllib.request
 
 import pika
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from pika.exceptions import UnroutableError
 
 from harness.broker import http_get
-from harness.scenario import Skip, equal, eventually, main, scenario, true
+from harness.scenario import Skip, equal, eventually, main, raises, scenario, true
 from harness.wire import Connection
 from redis_wire import OK, QUEUED, array, command, integer, pmessage, server, told
 
@@ -136,6 +137,33 @@ def reject(ch, queue):
     if method:
         ch.basic_nack(method.delivery_tag, requeue=False)
     return method
+
+
+@scenario("mandatory: who is heard by a subscriber is not returned, who is heard by nobody is; both are confirmed")
+def mandatory(ctx):
+    key = ctx.name("key")
+    with channel() as ch, contextlib.ExitStack() as stack:
+        ch.confirm_delivery()
+        for properties in (TRANSIENT, PERSISTENT):
+            raises(UnroutableError, ch.basic_publish, "amq.topic", key, b"nobody", properties, mandatory=True)
+            with server(ctx, 3) as conn:
+                conn.subscribed(key)
+                ch.basic_publish("amq.topic", key, b"somebody", properties, mandatory=True)
+                conn.hears((key, "somebody"))
+                conn.answers(told("unsubscribe", key, 0, 3), "UNSUBSCRIBE", key)
+            raises(UnroutableError, ch.basic_publish, "amq.topic", key, b"nobody", properties, mandatory=True)
+        for _ in range(6):  # wherever the subscriber's connection is
+            conn = stack.enter_context(server(ctx, 3))
+            conn.answers(told("psubscribe", key + "*", 1, 3), "PSUBSCRIBE", key + "*")
+            ch.basic_publish("amq.topic", key, b"somebody", mandatory=True)
+            conn.comes(pmessage(key + "*", key, "somebody", 3))
+            conn.close()
+            eventually(lambda: nobody(ctx, key), 5, "nobody hears it")
+
+
+def nobody(ctx, key):
+    with server(ctx) as conn:
+        return conn.ask("PUBLISH", key, "") == 0
 
 
 @scenario("the default exchange, other exchanges, other virtual hosts: not heard")

@@ -13,6 +13,7 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from harness.control import Control
 from harness.scenario import Skip, equal, eventually, main, raises, scenario, true
 from harness.tls import Authority
 from redis_users import a_user
@@ -318,6 +319,30 @@ def not_served(ctx, protocol):
             pipe.ping().get("k").ping()
             found = pipe.execute(raise_on_error=False)
             equal((found[0], type(found[1]), found[2]), (True, redis.ResponseError, True), "in a pipeline")
+
+
+@scenario("the broker stops, or is killed, and comes back: so do the subscribers", timeout=60)
+@in_each
+def restarted(ctx, protocol):
+    control = Control()
+    channel = ctx.name().encode()
+    for end in (control.stop, control.kill):
+        with client(ctx, **protocol) as conn, listening(conn, channel, patterns=[channel + b"*"]) as pubsub:
+            equal(conn.publish(channel, "before"), 2, "receivers")
+            equal({next_of(pubsub)["type"] for _ in range(2)}, {"message", "pmessage"}, "heard")
+            end()
+            control.start()
+            found = []
+
+            def heard():
+                with contextlib.suppress(redis.ConnectionError):
+                    item = pubsub.get_message(timeout=0.05)
+                    if item:
+                        found.append(item["type"])
+                with contextlib.suppress(redis.ConnectionError):
+                    conn.publish(channel, "after")
+                return {"message", "pmessage"} <= set(found)
+            eventually(heard, 10, "heard again")
 
 
 # ---- logging in

@@ -25,19 +25,19 @@ def manage(ctx, method, path, body=None):
 
 
 @contextlib.contextmanager
-def a_user(ctx, permissions=None, topics=None):
+def a_user(ctx, permissions=None, topics=None, tags=None):
     """Name of a user with the password `secret`, and these permissions on /; None: all. `topics`: regular expressions for keys of
-    amq.topic."""
+    amq.topic. `tags`: as RabbitMQ's users have them."""
     name = ctx.name("user")
     if ctx.external:
-        if permissions is not None or topics is not None:
+        if permissions is not None or topics is not None or tags is not None:
             raise Skip("Redis has other permissions")
         with server(ctx) as conn:
             conn.answers(OK, "ACL", "SETUSER", name, "on", ">secret", "allchannels", "+@all")
             yield name
             conn.answers(integer(1), "ACL", "DELUSER", name)
         return
-    equal(manage(ctx, "PUT", f"/users/{name}", {"password": "secret", "tags": ""}), 201, "new user")
+    equal(manage(ctx, "PUT", f"/users/{name}", {"password": "secret", "tags": tags or ""}), 201, "new user")
     try:
         if permissions != {}:
             equal(manage(ctx, "PUT", f"/permissions/%2F/{name}", permissions or EVERYTHING), 201, "permissions")

@@ -21,6 +21,7 @@ LIMIT_S = 300  # for one client program
 HANDSHAKE_S = 3
 SETTINGS = {"kafka.handshake-timeout": f"{HANDSHAKE_S}s",  # what a test waits for must not take long
             "amqp.handshake-timeout": f"{HANDSHAKE_S}s",
+            "redis.handshake-timeout": f"{HANDSHAKE_S}s",
             "kafka.group-initial-rebalance-delay": "50ms"}
 
 
