@@ -338,6 +338,8 @@ def create(ctx):
 
 
 def manage(ctx, method, path, document=None):
+    if not ctx.http:
+        raise Skip("needs a broker of ours")
     body = None if document is None else json.dumps(document).encode()
     request = urllib.request.Request(f"http://{ctx.http}{path}", body, method=method, headers={"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=20) as answer:
