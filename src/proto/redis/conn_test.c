@@ -400,6 +400,40 @@ static void transactions_of_any_size_run_in_order(void **state)
     kit_stop();
 }
 
+/* At 80 % of the memory for requests nobody would be read from, and no transaction could end. */
+static void transactions_leave_memory_to_others(void **state)
+{
+    enum { CLIENTS = 3, EACH = 60, SIZE = 200 << 10 };
+    static const char *const settings[] = {"memory.request-bytes", "16MiB", NULL};
+    static uint8_t body[SIZE + 2];
+    char head[64];
+    struct sim_peer *p[CLIENTS];
+    kit_start(*state, settings);
+    int n = snprintf(head, sizeof(head), "*2\r\n$4\r\nECHO\r\n$%d\r\n", SIZE);
+    body[SIZE] = '\r';
+    body[SIZE + 1] = '\n';
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        p[i] = kit_connect();
+        kit_send(p[i], span_str("MULTI\r\n"), SIZE_MAX);
+        for (unsigned k = 0; k < EACH; k++) {
+            kit_send(p[i], span_of(head, (size_t)n), SIZE_MAX);
+            kit_send(p[i], span_of(body, sizeof(body)), SIZE_MAX);
+        }
+        kit_run_ms(200);
+    }
+    unsigned refused = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        kit_send(p[i], span_str("EXEC\r\nPING\r\n"), SIZE_MAX);
+        char *heard = kit_hear(p[i]);
+        refused += strstr(heard, "-OOM command not allowed") && strstr(heard, "-EXECABORT");
+        assert_string_equal(heard + strlen(heard) - 7, "+PONG\r\n");
+        mem_free(heard);
+        sim_peer_close(p[i]);
+    }
+    assert_int_equal(refused, CLIENTS);
+    kit_stop();
+}
+
 static void errors_are_counted(void **state)
 {
     kit_start(*state, NULL);
@@ -491,6 +525,7 @@ int main(void)
         BOTH(a_large_argument_comes_back),
         BOTH(who_does_not_read_is_not_read_from),
         BOTH(transactions_of_any_size_run_in_order),
+        BOTH(transactions_leave_memory_to_others),
         BOTH(errors_are_counted),
         BOTH(unknown_commands_are_logged_once),
         BOTH(clients_may_go_at_any_time),

@@ -1,6 +1,7 @@
 /* MULTI, EXEC, DISCARD, and WATCH, which never sees a change: there are no keys. See Redis's multi.c. */
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/broker.h"
 #include "proto/redis/redis_impl.h"
 
 enum {
@@ -23,23 +24,31 @@ struct redis_multi {
     size_t next; /* that EXEC runs */
 };
 
-void redis_multi_drop(struct redis_conn *rc)
+static void forget_commands(struct redis_multi *m)
 {
-    struct redis_multi *m = rc->multi;
-    if (!m)
-        return;
     for (size_t i = 0; i < m->count; i++)
         chunk_unref(m->commands[i].chunk);
     mem_free(m->commands);
-    mem_free(m);
+    m->commands = NULL;
+    m->count = m->cap = m->bytes = 0;
+}
+
+void redis_multi_drop(struct redis_conn *rc)
+{
+    if (!rc->multi)
+        return;
+    forget_commands(rc->multi);
+    mem_free(rc->multi);
     rc->multi = NULL;
     rc->executing = false;
 }
 
 void redis_multi_taint(struct redis_conn *rc)
 {
-    if (rc->multi && !rc->executing)
-        rc->multi->tainted = true;
+    if (!rc->multi || rc->executing)
+        return;
+    rc->multi->tainted = true;
+    forget_commands(rc->multi); /* which EXEC will not run */
 }
 
 size_t redis_multi_count(const struct redis_conn *rc)
@@ -62,6 +71,18 @@ static size_t aligned(size_t n)
     return n + (-n & (_Alignof(struct span) - 1));
 }
 
+/* Transactions take no more than a part of the memory for requests: at 80 % nobody is read from, and so
+ * nobody could end one. */
+static bool may_take_more(const struct shard *s)
+{
+    const struct broker *b = s->broker;
+    uint64_t used = 0;
+    for (unsigned i = 0; i < b->shard_count; i++)
+        used += atomic_load_explicit(&b->shards[i].input_pool.used_bytes, memory_order_relaxed) +
+                atomic_load_explicit(&b->shards[i].small_input_pool.used_bytes, memory_order_relaxed);
+    return used <= s->config->memory_request_bytes / 10 * 4;
+}
+
 /* A reference to a chunk with so much room at aligned(used). Small transactions share a small one. */
 static struct chunk *room(struct redis_conn *rc, size_t bytes)
 {
@@ -70,6 +91,8 @@ static struct chunk *room(struct redis_conn *rc, size_t bytes)
     struct chunk *last = m->count ? m->commands[m->count - 1].chunk : NULL;
     if (last && aligned(last->used) + bytes <= last->cap)
         return chunk_ref(last);
+    if (!may_take_more(s))
+        return NULL;
     bool small = m->count == 0 && bytes <= s->small_input_pool.chunk_bytes;
     struct chunk_pool *pool = small ? &s->small_input_pool : &s->input_pool;
     return chunk_new(pool, bytes > pool->chunk_bytes ? bytes : pool->chunk_bytes);
@@ -114,8 +137,9 @@ void redis_multi_queue(const struct redis_call *c)
     int err = rc->multi->tainted ? 0 : keep(rc, c); /* what EXEC will refuse need not be kept */
     if (err) {
         redis_multi_taint(rc);
-        resp_error(redis_reply(rc), err == ERR_LIMIT ? "ERR the transaction is too large"
-                                                     : "OOM command not allowed when memory is used up");
+        resp_error(redis_reply(rc), err == ERR_LIMIT
+                                        ? "ERR the transaction is too large"
+                                        : "OOM command not allowed when used memory > 'maxmemory'.");
         return;
     }
     resp_simple(redis_reply(rc), "QUEUED");
