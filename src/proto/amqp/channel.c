@@ -7,11 +7,6 @@
 
 /* ---- small things -------------------------------------------------------------------------------------- */
 
-struct shard *amqp_shard(const struct amqp_channel *ch)
-{
-    return ch->ac->conn->shard;
-}
-
 struct span amqp_keep(struct op_entity *e, struct span s)
 {
     return s.len ? span_of(arena_copy(&e->arena, s.ptr, s.len), s.len) : span_of("", 0);

@@ -120,7 +120,10 @@ struct amqp_conn_channels {
 
 /* ---- channel.c ----------------------------------------------------------------------------------------- */
 
-struct shard *amqp_shard(const struct amqp_channel *ch);
+static inline struct shard *amqp_shard(const struct amqp_channel *ch)
+{
+    return ch->ac->conn->shard;
+}
 /* An operation that the channel waits for: its frames stay unread until amqp_op_over(). `size` is that of a
  * struct that begins with the operation. */
 void *amqp_op_new(struct amqp_channel *ch, size_t size, void (*complete)(struct conn *c, struct op *op),
