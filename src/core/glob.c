@@ -7,8 +7,14 @@
  * range may be written from its end, and takes the byte behind `-` whatever it is, `]` too; bytes of ranges
  * are compared as signed; letters behind a `\` in a class are not the same in either case; ends of a range
  * are put in order before they are made lower case; a `\` at the very end means itself. Redis gives up on
- * patterns with more than 1000 stars, this doesn't. */
+ * patterns with more than 1000 stars, this doesn't. But a match takes a bounded number of steps for each byte
+ * of the text: a pattern that needs more, as `*aaa...ab` does for a long run of the letter, matches nothing.
+ */
 #include "core/glob.h"
+
+/* Of a match; a step is a byte of the pattern. Patterns that are not made to be slow take a few for each byte
+ * of the text. */
+enum { STEPS = 64 << 10, STEPS_PER_BYTE = 8 };
 
 static int lower(int c)
 {
@@ -76,6 +82,7 @@ bool glob_match(struct span p, struct span text, bool nocase)
 {
     size_t at = 0, t = 0;
     size_t star = SIZE_MAX, star_t = 0; /* behind the last star, and which byte comes behind what it took */
+    size_t steps = STEPS + STEPS_PER_BYTE * text.len;
     bool match;
     if (text.len == 0)
         return p.len == 0;
@@ -87,8 +94,12 @@ bool glob_match(struct span p, struct span text, bool nocase)
                 return true;
         }
         match = false;
+        size_t from = at;
         if (at < p.len)
             at = match_one(p, at, text.ptr[t], nocase, &match);
+        if (at - from >= steps)
+            return false;
+        steps -= at - from;
         if (match) {
             t++;
         } else if (star != SIZE_MAX) {

@@ -8,7 +8,8 @@
 
 #include "base/span.h"
 
-/* At most pattern.len * text.len steps, whatever the pattern; no recursion. `nocase`: letters of ASCII. */
+/* A bounded number of steps for each byte of the text, whatever the pattern: one that needs more matches
+ * nothing. Patterns of up to some thousand bytes, please. `nocase`: letters of ASCII. */
 bool glob_match(struct span pattern, struct span text, bool nocase);
 /* How many bytes at the front of the pattern mean themselves: every text that matches begins with them. */
 size_t glob_literal_prefix(struct span pattern);

@@ -254,6 +254,26 @@ static void many_stars_cost_no_more_than_pattern_times_text(void **state)
     free(text);
 }
 
+/* What needs more steps for a byte of the text than that matches nothing, as Redis gives up on some, too. */
+static void a_pattern_made_to_be_slow_is_given_up(void **state)
+{
+    enum { PATTERN = 4096, TEXT = 1 << 20 };
+    char *pattern = malloc(PATTERN), *text = malloc(TEXT);
+    memset(pattern, 'a', PATTERN);
+    memset(text, 'a', TEXT);
+    pattern[0] = '*';
+    pattern[PATTERN - 1] = 'b';
+    text[TEXT - 1] = 'b';
+    assert_false(glob_match(span_of(pattern, PATTERN), span_of(text, TEXT), false)); /* 4 billion steps */
+    pattern[100] = 'b';
+    text[TEXT - 1000] = 'b';
+    assert_false(glob_match(span_of(pattern, 101), span_of(text, TEXT), false));
+    assert_true(glob_match(span_str("*a*a*b*ab"), span_of(text, TEXT), false));
+    assert_true(glob_match(span_of(pattern, 101), span_of(text + TEXT - 1200, 201), false));
+    free(pattern);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +287,7 @@ int main(void)
         cmocka_unit_test(bytes_of_ranges_are_signed),
         cmocka_unit_test(the_case_of_letters_may_not_matter),
         cmocka_unit_test(many_stars_cost_no_more_than_pattern_times_text),
+        cmocka_unit_test(a_pattern_made_to_be_slow_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ void subjects_init(struct shard *s)
     j->applied = mem_zalloc(s->broker->shard_count * sizeof(*j->applied));
     ptrset_init(&j->subscriptions);
     list_init(&j->soft);
+    list_init(&j->behind);
 }
 
 void subjects_fini(struct shard *s)

@@ -31,7 +31,20 @@ enum subject_kind {
     SUBJECT_KINDS,
 };
 
-/* A view. Keys and bodies may be of any length; the exchange sees keys of up to 255 bytes only. */
+/* Longer texts can't be subscribed to, nor published to: each shard keeps them, and what a glob costs grows
+ * with its length and the key's. */
+enum { SUBJECT_KEY_MAX = 64 << 10, SUBJECT_GLOB_MAX = 4 << 10 };
+static inline size_t subject_text_max(enum subject_kind kind)
+{
+    return kind == SUBJECT_GLOB ? SUBJECT_GLOB_MAX : SUBJECT_KEY_MAX;
+}
+/* What a subscription counts for in pubsub.max-subscriptions: a long text for several. */
+static inline uint64_t subject_weight(struct span text)
+{
+    return 1 + text.len / 256;
+}
+
+/* A view. Bodies may be of any length; the exchange sees keys of up to 255 bytes only. */
 struct subject_message {
     struct span key, body;
     struct span props; /* in its format's encoding; null: none */
@@ -83,6 +96,7 @@ struct subscriber {
     const struct subscriber_ops *ops;
     uint8_t format; /* enum message_format_id */
     uint32_t counts[SUBJECT_PLANES][SUBJECT_KINDS];
+    uint64_t weight;   /* of its subscriptions: subject_weight() */
     struct outq later; /* what comes while `holding` */
     bool holding;
     /* the core's */
@@ -93,6 +107,7 @@ struct subscriber {
     uint64_t turn;          /* the shard's, in which it last heard something */
     uint64_t soft_since_ns; /* over the soft limit since then; 0: it is not */
     struct list soft_link;
+    struct list behind_link; /* of those with much unread */
 };
 
 void subscriber_init(struct subscriber *w, struct conn *c, const struct subscriber_ops *ops, uint8_t format);
@@ -101,7 +116,8 @@ void subscriber_init(struct subscriber *w, struct conn *c, const struct subscrib
 void subscriber_close(struct subscriber *w);
 
 /* 1: it is subscribed now; 0: it was; ERR_DENIED (read permission on amq.topic, and on the text as a topic);
- * ERR_LIMIT (pubsub.max-subscriptions). Deliveries may begin before subscriber_settle() is over: hold them.
+ * ERR_TOO_LARGE (subject_text_max()); ERR_LIMIT (pubsub.max-subscriptions). Deliveries may begin before
+ * subscriber_settle() is over: hold them.
  */
 int subscriber_add(struct subscriber *w, enum subject_plane plane, enum subject_kind kind, struct span text);
 /* 1: it is not any more; 0: it was not. Deliveries end when it is settled. */

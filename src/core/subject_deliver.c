@@ -4,6 +4,7 @@
  * are known here, and each shard that has any gets one node at the end of the turn, with all that was
  * published for it in this turn. */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/say.h"
@@ -21,6 +22,8 @@ enum {
     WRITE_BYTES = 32 << 10,
     COPY_CHUNK_BYTES = 64 << 10,
     LOOK_MS = 1000,
+    BEHIND_BYTES = 64 << 10, /* unread: whoever has more counts where memory runs short */
+    RELIEF_MS = 20,          /* connections must close before what they held is free */
 };
 #define KNOWN_ALL UINT64_MAX
 
@@ -171,7 +174,8 @@ bool subject_turn_is_full(const struct shard *s)
 {
     const struct subjects *j = s->subjects;
     return j->turn_messages >= TURN_MESSAGES + WRITE_MESSAGES * j->turn_writes ||
-           j->turn_bytes >= TURN_BYTES + WRITE_BYTES * j->turn_writes;
+           j->turn_bytes >= TURN_BYTES + WRITE_BYTES * j->turn_writes ||
+           j->turn_bytes >= s->config->memory_output_bytes / 4;
 }
 
 /* ---- slow subscribers ------------------------------------------------------------------------------------
@@ -194,6 +198,7 @@ static void cut(struct subscriber *w, const char *limit)
 {
     struct conn *c = w->conn;
     subscriber_caught_up(w);
+    list_del(&w->behind_link);
     if (c->aborted)
         return;
     metrics_add(c->shard->metrics, METRIC_SUBJECT_SLOW, 1);
@@ -222,6 +227,78 @@ static void look_at_soft(struct shard *s, struct shard_timer *t)
         shard_timer_set(s, t, s->now_ns + LOOK_MS * 1000000ull);
 }
 
+/* What the outputs of all connections take, shared bytes once. */
+static uint64_t output_bytes(const struct broker *b)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < b->shard_count; i++)
+        sum += atomic_load_explicit(&b->shards[i].output_pool.used_bytes, memory_order_relaxed);
+    return sum;
+}
+
+static int most_first(const void *a, const void *b)
+{
+    size_t x = unread(*(const struct subscriber *const *)a), y = unread(*(const struct subscriber *const *)b);
+    return (x < y) - (x > y);
+}
+
+/* Those who are behind on this shard, an array. */
+static struct subscriber **behind(struct subjects *j, size_t *ret_count)
+{
+    struct subscriber **all = NULL;
+    size_t count = 0, cap = 0;
+    list_each_safe (link, tmp, &j->behind) {
+        struct subscriber *w = list_entry(link, struct subscriber, behind_link);
+        if (unread(w) <= BEHIND_BYTES) {
+            list_del(&w->behind_link);
+            continue;
+        }
+        if (count == cap) {
+            cap = cap ? cap * 2 : 16;
+            all = mem_realloc(all, cap * sizeof(struct subscriber *));
+        }
+        all[count++] = w;
+    }
+    *ret_count = count;
+    return all;
+}
+
+/* All output together takes more than memory.output-bytes, though none may have too much by itself. Each
+ * shard gives back its part of the excess: those with the most unread are cut, as long as it is more than
+ * their share of the shard's share. */
+static void relieve(struct subjects *j)
+{
+    const struct shard *s = j->shard;
+    uint64_t used = output_bytes(s->broker), max = s->config->memory_output_bytes;
+    uint64_t here = atomic_load_explicit(&s->output_pool.used_bytes, memory_order_relaxed);
+    size_t count;
+    if (used <= max || s->now_ns - j->relieved_ns < RELIEF_MS * 1000000ull)
+        return;
+    j->relieved_ns = s->now_ns;
+    struct subscriber **all = behind(j, &count);
+    if (count == 0)
+        return;
+    uint64_t share = max / s->broker->shard_count / count;
+    double excess = (double)(used - max / 10 * 8) * ((double)here / (double)used);
+    qsort(all, count, sizeof(struct subscriber *), most_first);
+    for (size_t i = 0; i < count && excess > 0 && unread(all[i]) > share; i++) {
+        excess -= (double)unread(all[i]);
+        cut(all[i], "memory.output-bytes");
+    }
+    mem_free(all);
+}
+
+/* At the first one of a turn: what is unread then was left by the last flush. */
+static void note_behind(struct subjects *j, struct subscriber *w)
+{
+    if (!list_linked(&w->behind_link))
+        list_add_tail(&j->behind, &w->behind_link);
+    if (j->relieved_turn == j->turn)
+        return;
+    j->relieved_turn = j->turn;
+    relieve(j);
+}
+
 /* Redis's closeClientOnOutputBufferLimitReached(). */
 static void limit(struct subjects *j, struct subscriber *w)
 {
@@ -234,6 +311,9 @@ static void limit(struct subjects *j, struct subscriber *w)
         cut(w, "hard");
         return;
     }
+    note_behind(j, w);
+    if (w->conn->aborted)
+        return;
     if (!soft || now <= soft || list_linked(&w->soft_link))
         return;
     w->soft_since_ns = s->now_ns;

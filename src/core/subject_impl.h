@@ -56,7 +56,9 @@ struct subjects {
     uint64_t turn_writes;               /* subscribers who have heard something in it */
     uint64_t turn;                      /* its number, from 1 */
     struct list soft;                   /* subscribers over the soft limit */
-    struct shard_timer look;            /* at those */
+    struct list behind;                 /* subscribers that had much unread when they last heard something */
+    uint64_t relieved_turn, relieved_ns; /* when it was last looked at the memory of all output */
+    struct shard_timer look;             /* at those */
 };
 
 /* ---- subject_deliver.c ---- */

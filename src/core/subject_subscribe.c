@@ -227,6 +227,7 @@ void subscriber_init(struct subscriber *w, struct conn *c, const struct subscrib
     outq_init(&w->later, &c->shard->output_pool);
     list_init(&w->subscriptions);
     list_init(&w->soft_link);
+    list_init(&w->behind_link);
 }
 
 int subscriber_add(struct subscriber *w, enum subject_plane plane, enum subject_kind kind, struct span text)
@@ -236,21 +237,20 @@ int subscriber_add(struct subscriber *w, enum subject_plane plane, enum subject_
     int err = check(&w->conn->actor, AUTH_READ, text);
     if (err)
         return err;
+    if (text.len > subject_text_max(kind))
+        return ERR_TOO_LARGE;
     if (!w->space) {
         w->space = space_of(s, &w->conn->actor);
         space_ref(w->space);
     }
     if (subscription_find(w, plane, kind, text))
         return 0;
-    uint64_t all = 0;
-    for (int p = 0; p < SUBJECT_PLANES; p++)
-        for (int k = 0; k < SUBJECT_KINDS; k++)
-            all += w->counts[p][k];
-    if (all >= (uint64_t)s->config->pubsub_max_subscriptions)
+    if (w->weight + subject_weight(text) > (uint64_t)s->config->pubsub_max_subscriptions)
         return ERR_LIMIT;
     struct interest *in = interest_get(s, w->space, plane, kind, w->format, text);
     subscription_new(w, in);
     w->counts[plane][kind]++;
+    w->weight += subject_weight(text);
     gather(w, in, 1);
     return 1;
 }
@@ -262,6 +262,7 @@ int subscriber_del(struct subscriber *w, enum subject_plane plane, enum subject_
     if (!sub || sub->leaving)
         return 0;
     w->counts[plane][kind]--;
+    w->weight -= subject_weight(text);
     gather(w, sub->in, -1);
     if (w->gathering)
         sub->leaving = true;
@@ -307,6 +308,7 @@ void subscriber_close(struct subscriber *w)
         set_out(w, w->gathering);
     }
     subscriber_caught_up(w);
+    list_del(&w->behind_link);
     outq_fini(&w->later);
     if (w->space)
         space_unref(w->space);

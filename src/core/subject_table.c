@@ -8,6 +8,8 @@
 #include "core/subject_impl.h"
 
 enum { CACHE_BITS = 10, CACHE_SLOTS = 1 << CACHE_BITS, CACHED_KEY_MAX = 256 };
+/* Comparing so many globs with a key of up to CACHED_KEY_MAX bytes takes as long as a message. */
+enum { GLOBS_PER_MESSAGE = 4 };
 
 struct globs_found {
     uint64_t generation, hash; /* generation 0: free */
@@ -86,8 +88,10 @@ static void add_found(struct globs_found *f, struct interest *in)
     f->found[f->count++] = in;
 }
 
+/* It counts as work of this turn: publishers wait for the next one where there are very many globs. */
 static void look_up(struct subject_space *sp, struct globs_found *f, struct span key)
 {
+    uint64_t compared = 0;
     f->count = 0;
     for (size_t n = 0; n <= GLOB_PREFIX_MAX && n <= key.len; n++) {
         if (!sp->lengths[n])
@@ -97,10 +101,12 @@ static void look_up(struct subject_space *sp, struct globs_found *f, struct span
             continue;
         list_each (l, &b->globs) {
             struct interest *in = list_entry(l, struct interest, link);
+            compared++;
             if (glob_match(in->text, key, false))
                 add_found(f, in);
         }
     }
+    sp->shard->subjects->turn_messages += compared * (1 + key.len / CACHED_KEY_MAX) / GLOBS_PER_MESSAGE;
 }
 
 static void remember(struct globs_found *f, struct span key)

@@ -364,6 +364,78 @@ static void a_slow_subscriber_is_cut(void **state)
     close_all();
 }
 
+/* As the others leave each other room. */
+static void who_has_the_most_unread_is_cut_when_memory_runs_short(void **state)
+{
+    static char big[1000];
+    char key[2] = "0";
+    memset(big, 'x', sizeof(big) - 1);
+    open_all(state);
+    config.memory_output_bytes = 2 << 20;
+    for (unsigned i = 0; i < 4; i++) {
+        clients[i].keeps = true;
+        key[0] = (char)('0' + i);
+        subscribe(i, SUBJECT_EXACT, key);
+    }
+    for (unsigned n = 0; n < 3000 && !clients[0].conn.aborted; n++) {
+        publish(1, "0", big);
+        key[0] = (char)('1' + n % 3);
+        if (n < 300)
+            publish(2, key, big); /* 100 KB each */
+        sim_advance_ms(1);
+        if (n % 10 == 0)
+            run_all();
+    }
+    assert_true(clients[0].conn.aborted);
+    assert_in_range(clients[0].conn.out.len, 1 << 20, 2 << 20);
+    for (unsigned i = 1; i < 4; i++)
+        assert_false(clients[i].conn.aborted);
+    assert_int_equal(metrics_sum(broker->metrics, METRIC_SUBJECT_SLOW, 0), 1);
+    close_all();
+}
+
+static void long_texts_are_refused_or_count_for_several(void **state)
+{
+    static char text[SUBJECT_KEY_MAX + 1];
+    memset(text, 'x', sizeof(text));
+    open_all(state);
+    config.pubsub_max_subscriptions = 10;
+    struct subscriber *w = &clients[0].sub;
+    assert_int_equal(subscriber_add(w, SUBJECT_SHARED, SUBJECT_EXACT, span_of(text, SUBJECT_KEY_MAX + 1)),
+                     ERR_TOO_LARGE);
+    assert_int_equal(subscriber_add(w, SUBJECT_SHARED, SUBJECT_GLOB, span_of(text, SUBJECT_GLOB_MAX + 1)),
+                     ERR_TOO_LARGE);
+    assert_int_equal(subscriber_add(w, SUBJECT_SHARED, SUBJECT_GLOB, span_of(text, SUBJECT_GLOB_MAX)),
+                     ERR_LIMIT);
+    assert_int_equal(subscriber_add(w, SUBJECT_SHARED, SUBJECT_EXACT, span_of(text, 2000)), 1); /* as 8 */
+    assert_int_equal(subscriber_add(w, SUBJECT_SHARED, SUBJECT_EXACT, span_of(text, 300)), 1);
+    assert_int_equal(subscriber_add(w, SUBJECT_SHARED, SUBJECT_EXACT, str("a")), ERR_LIMIT);
+    assert_int_equal(subscriber_del(w, SUBJECT_SHARED, SUBJECT_EXACT, span_of(text, 300)), 1);
+    assert_int_equal(subscriber_add(w, SUBJECT_SHARED, SUBJECT_EXACT, str("a")), 1);
+    client_settle(0);
+    close_all();
+}
+
+/* Looking through them is work, too. */
+static void very_many_globs_fill_a_turn(void **state)
+{
+    enum { GLOBS = 4000 };
+    char text[32];
+    unsigned n = 0;
+    open_all(state);
+    for (unsigned i = 0; i < GLOBS; i++) {
+        snprintf(text, sizeof(text), "a.*%u", i);
+        assert_int_equal(subscriber_add(&clients[0].sub, SUBJECT_SHARED, SUBJECT_GLOB, span_str(text)), 1);
+    }
+    client_settle(0);
+    for (; !subject_turn_is_full(shard_of(0)) && n < 10000; n++) {
+        snprintf(text, sizeof(text), "a.%u-", n);
+        assert_int_equal(publish(0, text, "x"), 0);
+    }
+    assert_in_range(n, 10, 100);
+    close_all();
+}
+
 static void a_turn_is_bounded(void **state)
 {
     open_all(state);
@@ -557,6 +629,9 @@ int main(void)
         BOTH(what_is_held_comes_after_the_answer),
         BOTH(publishers_get_their_credit_back),
         BOTH(a_slow_subscriber_is_cut),
+        BOTH(who_has_the_most_unread_is_cut_when_memory_runs_short),
+        BOTH(long_texts_are_refused_or_count_for_several),
+        BOTH(very_many_globs_fill_a_turn),
         BOTH(a_turn_is_bounded),
         BOTH(a_turn_gives_many_subscribers_enough_to_write),
         BOTH(answers_go_out_before_messages),

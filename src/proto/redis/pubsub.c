@@ -99,23 +99,33 @@ static enum redis_outcome deny(struct redis_conn *rc)
     return REDIS_DONE;
 }
 
+static enum redis_outcome too_long(struct redis_conn *rc, enum subject_kind kind)
+{
+    resp_error(redis_reply(rc), "ERR the %s is too long: it may have %zu bytes",
+               kind == SUBJECT_GLOB ? "pattern" : "channel's name", subject_text_max(kind));
+    return REDIS_DONE;
+}
+
 static enum redis_outcome subscribe(const struct redis_call *c, const struct way *way)
 {
     struct redis_conn *rc = c->rc;
-    const struct subscriber *w = &rc->sub;
-    uint64_t have = (uint64_t)w->counts[SUBJECT_SHARED][SUBJECT_EXACT] +
-                    w->counts[SUBJECT_SHARED][SUBJECT_GLOB] + w->counts[SUBJECT_SHARDED][SUBJECT_EXACT];
+    uint64_t weight = rc->sub.weight;
     uint64_t max = (uint64_t)rc->conn->shard->config->pubsub_max_subscriptions;
-    for (size_t i = 1; i < c->count; i++)
+    for (size_t i = 1; i < c->count; i++) {
         if (subject_may_subscribe(&rc->conn->actor, c->args[i]) != 0)
             return deny(rc);
-    if (have + c->count - 1 > max) {
-        resp_error(redis_reply(rc), "ERR too many subscriptions: a connection may have %llu",
+        if (c->args[i].len > subject_text_max(way->kind))
+            return too_long(rc, way->kind);
+        weight += subject_weight(c->args[i]);
+    }
+    if (weight > max) {
+        resp_error(redis_reply(rc),
+                   "ERR too many subscriptions: a connection may have %llu, fewer if names are long",
                    (unsigned long long)max);
         return REDIS_DONE;
     }
     for (size_t i = 1; i < c->count; i++) {
-        (void)subscriber_add(&rc->sub, way->plane, way->kind, c->args[i]); /* both checked above */
+        (void)subscriber_add(&rc->sub, way->plane, way->kind, c->args[i]); /* all checked above */
         say(rc, way, way->subscribed, c->args[i]);
     }
     return settle(rc);
@@ -260,6 +270,8 @@ static enum redis_outcome publish(const struct redis_call *c, enum subject_plane
     uint64_t receivers;
     if (subject_may_publish(&rc->conn->actor, m.key) != 0)
         return deny(rc);
+    if (m.key.len > SUBJECT_KEY_MAX)
+        return too_long(rc, SUBJECT_EXACT);
     struct exchange *x = plane == SUBJECT_SHARED ? exchange_of(rc) : NULL;
     if (x && m.key.len > EXCHANGE_KEY_MAX) {
         metrics_add(s->metrics, METRIC_SUBJECT_SKIPPED, 1);

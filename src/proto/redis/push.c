@@ -8,7 +8,7 @@
 
 enum {
     DIRECT_MAX = 8 << 10, /* what one client alone hears is written into its output up to here */
-    SLICES_MAX = 64,      /* in a client's output, after which small messages are copied */
+    SLICES_MAX = 16,      /* in a client's output, after which small messages are copied */
     COPY_MAX = 4 << 10,
 };
 
