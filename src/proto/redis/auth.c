@@ -300,7 +300,7 @@ REDIS_COMMAND(hello)
     if (rc->may_do_nothing)
         resp_error(
             redis_reply(rc),
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> "
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
             "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
             "version at the same time");
     else

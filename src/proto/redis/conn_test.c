@@ -208,7 +208,7 @@ static const struct transcript closed_rows[] = {
      NOAUTH "-ERR unknown command 'FOO', with args beginning with: \r\n"
             "-ERR wrong number of arguments for 'echo' command\r\n+OK\r\n<EOF>"},
     {"HELLO 3\r\nHELLO 3 AUTH guest guest\r\nPING\r\n",
-     "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
+     "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
      "<user> "
      "<pass> option can be used to authenticate the client and select the RESP protocol version at the same "
      "time\r\n" HELLO_3 "+PONG\r\n"},
