@@ -106,6 +106,17 @@ static void say_goodbye(struct front_conn *fc)
         fc->conn.aborted = true;
 }
 
+/* While memory.output-bytes runs short, who has anything unread is not read from; this one has taken it all.
+ */
+static void read_on(struct front_conn *fc)
+{
+    struct conn *c = &fc->conn;
+    if (fc->eof || c->closing || c->shard->stopping)
+        return;
+    if (c->paused && conn_unsent(fc) == 0 && !list_linked(&c->ready_link))
+        list_add_tail(&c->shard->ready, &c->ready_link); /* conn_prune_ready() */
+}
+
 void conn_settle(struct front_conn *fc)
 {
     if (fc->dead)
@@ -119,6 +130,8 @@ void conn_settle(struct front_conn *fc)
         conn_destroy(fc);
     else if (fc->conn.closing && !fc->lingering)
         linger(fc);
+    else
+        read_on(fc);
 }
 
 void conn_flush_all(struct shard *s)

@@ -603,6 +603,37 @@ static void plain_listeners_stay_plain(void **state)
     sim_peer_close(p);
 }
 
+/* Somebody else's answers, which are never read, have used up what all may leave unread. */
+static void who_takes_its_answers_late_is_read_from_again_while_memory_is_short(void **state)
+{
+    enum { FRAMES = 40, BYTES = 3000 };
+    static const uint8_t give_much[4];
+    static uint8_t frame[4 + BYTES] = {BYTES & 0xff, BYTES >> 8};
+    size_t got = 0;
+    set("memory.output-bytes", "7MiB");
+    boot();
+    struct sim_peer *hog = sim_connect(PLAIN), *late = sim_connect(PLAIN);
+    sim_peer_window(hog, 1000);
+    sim_peer_window(late, 1000);
+    sim_peer_send(hog, span_of(give_much, sizeof(give_much)));
+    for (int i = 0; i < 1000; i++)
+        sim_step();
+    for (int n = 0; n < FRAMES; n++) {
+        sim_peer_send(late, span_of(frame, sizeof(frame)));
+        for (int i = 0; i < 20; i++)
+            sim_step();
+    }
+    for (int i = 0; i < 100000 && got < FRAMES * sizeof(frame); i++) {
+        size_t len = sim_peer_received(late).len;
+        sim_peer_consume(late, len);
+        got += len;
+        sim_step();
+    }
+    assert_int_equal(got, FRAMES * sizeof(frame));
+    sim_peer_close(late);
+    sim_peer_close(hog);
+}
+
 #define TEST(f)                                                                                              \
     {#f " [1]", f, setup, teardown, "1"},                                                                    \
     {                                                                                                        \
@@ -628,6 +659,7 @@ int main(void)
         TEST(bad_new_files_leave_the_old_ones_in_use),
         TEST(without_usable_files_there_is_no_listener),
         TEST(plain_listeners_stay_plain),
+        TEST(who_takes_its_answers_late_is_read_from_again_while_memory_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,7 +122,7 @@ def bodies(ctx, resp):
 @scenario("names of channels are bytes: binary, empty, long, with spaces, in both cases")
 @in_both
 def names(ctx, resp):
-    all_of_them = (b"", b" ", b"a b", b"\x00", b"\r\n", b"\xff\xfe", b"x" * 300, b"x" * 70000, b"caf\xc3\xa9", b"A.b", b"a.B", b"*", b"#", b"a.*", b"$x", b"_INBOX.1")
+    all_of_them = (b"", b" ", b"a b", b"\x00", b"\r\n", b"\xff\xfe", b"x" * 300, b"x" * 60000, b"caf\xc3\xa9", b"A.b", b"a.B", b"*", b"#", b"a.*", b"$x", b"_INBOX.1")
     run = ctx.name().encode()
     with server(ctx, resp) as conn, server(ctx) as other:
         channels = [name + run if name else name for name in all_of_them]
