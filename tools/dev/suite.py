@@ -4,6 +4,7 @@
 Programs speak TAP where they can (unit tests of cmocka, client and crash tests); one that does not counts as
 one test, passed if it exits 0. A skipped test is a failure here: what can't run hasn't been tested."""
 
+import collections
 import json
 import os
 import re
@@ -92,13 +93,24 @@ class Tally:
 
     def side_by_side(self, programs, timeout):
         """[(name, command)]: the same for programs that wait more than they work, all at once."""
-        began = time.monotonic()
-        outputs = [tempfile.TemporaryFile() for _ in programs]
-        started = [self.start(command, output) for (_, command), output in zip(programs, outputs)]
-        for (name, _), process, output in zip(programs, started, outputs):
-            left = max(0.1, timeout - (time.monotonic() - began))
-            with output:
-                self.report(name, began, timeout, *self.end(process, output, left))
+        self.several(((name, command, None, ROOT) for name, command in programs), timeout, len(programs))
+
+    def several(self, programs, timeout, at_once=os.cpu_count() or 1):
+        """(name, command, env, cwd) of programs that don't mind others: so many at a time, reported in their order."""
+        under_way = collections.deque()
+        for name, command, env, cwd in programs:
+            if len(under_way) == at_once:
+                self.await_oldest(under_way, timeout)
+            output = tempfile.TemporaryFile()
+            under_way.append((name, time.monotonic(), self.start(command, output, env, cwd), output))
+        while under_way:
+            self.await_oldest(under_way, timeout)
+
+    def await_oldest(self, under_way, timeout):
+        name, began, process, output = under_way.popleft()
+        left = max(0.1, timeout - (time.monotonic() - began))
+        with output:
+            self.report(name, began, timeout, *self.end(process, output, left))
 
     def report(self, name, began, timeout, code, output):
         results = tap_results(output) or unittest_results(name, output, code)
@@ -168,9 +180,9 @@ def unit_tests(tally, directory, env=None, wrap=()):
     _, tests = executables(directory)
     if not tests:
         tally.count(False, f"{directory}: no unit tests were built")
-    for name, command, own in tests:
-        tally.program(f"{directory}: {name}", [*wrap, *command], 240,
-                      {"CMOCKA_MESSAGE_OUTPUT": "TAP", **own, **(env or {})}, cwd=os.path.join(ROOT, directory))  # as Meson does
+    tally.several(((f"{directory}: {name}", [*wrap, *command], {"CMOCKA_MESSAGE_OUTPUT": "TAP", **own, **(env or {})},
+                    os.path.join(ROOT, directory))  # as Meson does
+                   for name, command, own in tests), 240)
 
 
 def fuzz_targets(directory):
@@ -189,21 +201,24 @@ def replay_corpus(tally, directory):
     targets = fuzz_targets(directory)
     if not targets:
         tally.count(False, f"{directory}: no fuzz targets were built")
+    runs = []
     for target, (program, seeds) in sorted(targets.items()):
         folders = [seeds] if os.path.isdir(seeds) else []
         tally.count(bool(folders), f"seeds of fuzz target {target}")
-        tally.program(f"{directory}: corpus of {target}", [program, "-runs=0", "-rss_limit_mb=2048", *folders], 180,
-                      SANITIZER_ENV)
+        runs.append((f"{directory}: corpus of {target}", [program, "-runs=0", "-rss_limit_mb=2048", *folders],
+                     SANITIZER_ENV, ROOT))
+    tally.several(runs, 180)
 
 
 def sim_seeds(tally, directory, seeds=SIM_SEEDS):
     programs, _ = executables(directory)
+    runs = []
     for name in ("sim", "queue-sim"):
         if name not in programs:
             tally.count(False, f"{directory}: the simulation `{name}` was not built")
             continue
-        for seed in seeds:
-            tally.program(f"{directory}: {name} {seed}", [programs[name], str(seed)], 300, SANITIZER_ENV)
+        runs += [(f"{directory}: {name} {seed}", [programs[name], str(seed)], SANITIZER_ENV, ROOT) for seed in seeds]
+    tally.several(runs, 300)
 
 
 def python(*arguments):
@@ -276,11 +291,11 @@ def step_crash(tally):
     crash = lambda *arguments: python("test/crash/run.py", *arguments, "--strict")
     tally.program("kill -9, 1 shard", crash("kill", "--rounds", "10", "--shards", "1"), 400)
     tally.program("kill -9, durability=os", crash("kill", "--rounds", "10", "--shards", "2", "--set", "durability=os"), 400)
-    for shards in ("1", "3"):  # small files, so that journals are recycled and segments closed all the time
-        tally.program(f"kill -9, small files, shards={shards}",
-                      crash("kill", "--rounds", "20", "--shards", shards, *SMALL_FILES), 400)
-    for shards in ("1", "3"):
-        tally.program(f"kill -9, queues, shards={shards}", crash("queues", "--rounds", "4", "--shards", shards), 200)
+    # Small files, so that journals are recycled and segments closed all the time.
+    tally.side_by_side([(f"kill -9, small files, shards={shards}",
+                         crash("kill", "--rounds", "20", "--shards", shards, *SMALL_FILES)) for shards in ("1", "3")], 600)
+    tally.side_by_side([(f"kill -9, queues, shards={shards}",
+                         crash("queues", "--rounds", "4", "--shards", shards)) for shards in ("1", "3")], 400)
     tally.program("order of system calls", crash("trace", "--shards", "3"), 300)
     for shards in ("1", "3"):
         tally.program(f"full disk, shards={shards}", crash("full", "--shards", shards), 300)
