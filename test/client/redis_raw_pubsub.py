@@ -2,11 +2,12 @@
 order and how often, and how many PUBLISH says they are."""
 
 import contextlib
+import random
 import threading
 import time
 
 from harness.scenario import Skip, equal, eventually, main, scenario, true
-from redis_wire import (NONE, OK, PONG, QUEUED, Gone, Redis, array, bulk, command, error, integer, message, pmessage, pushed, server,
+from redis_wire import (NONE, OK, PONG, QUEUED, RESET, Gone, Redis, array, bulk, command, error, integer, message, pmessage, pushed, server,
                         strings, told, until_readable)
 
 BODIES = (b"", b"x", b"\r\n", b"$5\r\nhello\r\n", b"\x00", b"\x00\xff\r\n\x00", b"+OK\r\n", "zażółć".encode(), bytes(range(256)), b"z" * 5000)
@@ -375,6 +376,75 @@ def churn(ctx):
             time.sleep(0.002)
         equal(errors, [], "errors")
         steady.hears(*((channel, i) for i in range(until)))
+
+
+class Model:
+    """One connection, and what it should have subscribed to."""
+
+    def __init__(self, ctx, resp):
+        self.conn = server(ctx, resp)
+        self.wants = {"": set(), "p": set(), "s": set()}
+
+    def count(self, kind):
+        return len(self.wants["s"]) if kind == "s" else len(self.wants[""]) + len(self.wants["p"])
+
+    def change(self, kind, names, add):
+        wanted = b""
+        for name in names:
+            (self.wants[kind].add if add else self.wants[kind].discard)(name)
+            wanted += told(f"{kind}{'' if add else 'un'}subscribe", name, self.count(kind), self.conn.resp)
+        self.conn.answers(wanted, f"{kind}{'' if add else 'un'}subscribe", *names)
+
+    def due(self, kind, channel, body):
+        """What a publish brings, as a sorted list."""
+        resp = self.conn.resp
+        if kind == "s":
+            return [message(channel, body, resp, "smessage")] if channel in self.wants["s"] else []
+        found = [message(channel, body, resp)] if channel in self.wants[""] else []
+        return found + sorted(pmessage(p, channel, body, resp) for p in self.wants["p"] if channel.startswith(p[:-1]))
+
+    def hears(self, due):
+        found = self.conn.take(sum(map(len, due)))
+        orders = [due, due[:-2] + due[:-3:-1]]  # at most two patterns match; Redis has them in any order
+        true(found in [b"".join(order) for order in orders], f"heard {found}, due {due}")
+
+
+@scenario("3,000 random steps of 16 connections agree with a model: every answer, count and message", timeout=60)
+def random_steps(ctx):
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"# seed {seed}")
+    dice, run = random.Random(seed), ctx.name("m")
+    names = [f"{run}.{a}{b}" for a in "abc" for b in "xyz"]
+    patterns = [f"{run}.*", *(f"{run}.{a}*" for a in "abc")]
+    models = [Model(ctx, dice.choice((2, 3))) for _ in range(16)]
+    with servers(ctx, 4) as publishers:
+        for step in range(3000):
+            at = dice.randrange(len(models))
+            model, what = models[at], dice.random()
+            kind = dice.choice(("", "", "p", "s"))
+            some = dice.sample(patterns if kind == "p" else names, dice.randint(1, 3))
+            if what < 0.25:
+                model.change(kind, some, True)
+            elif what < 0.45:
+                model.change(kind, some, False)
+            elif what < 0.47:
+                model.conn.answers(RESET, "RESET")
+                resp = model.conn.resp
+                model.conn.resp = 2
+                model.wants = {"": set(), "p": set(), "s": set()}
+                if resp == 3:
+                    model.conn.hello(3)
+            else:
+                channel, shared = dice.choice(names), kind != "s"
+                due = [one.due(kind, channel, step) for one in models]
+                dice.choice(publishers).answers(integer(sum(map(len, due))), "PUBLISH" if shared else "SPUBLISH", channel, step)
+                for one, what_is_due in zip(models, due):
+                    one.hears(what_is_due)
+        for model in models:
+            model.conn.answers(RESET, "RESET")
+            model.conn.nothing_left()
+            model.conn.close()
+        publishers[0].answers(array(), "PUBSUB", "CHANNELS", run + "*")
 
 
 # ---- the same connection publishes and hears

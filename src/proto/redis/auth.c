@@ -313,15 +313,13 @@ REDIS_COMMAND(reset)
 {
     struct redis_conn *rc = c->rc;
     redis_multi_drop(rc);
-    redis_pubsub_reset(rc);
     be_unnamed(rc);
     set_name(rc, SPAN_NULL);
     rc->db = 0;
     rc->out.version = 2;
     rc->reply_mode = REDIS_REPLY_ON;
     rc->tracking_asked = rc->no_evict = rc->no_touch = false;
-    resp_simple(redis_reply(rc), "RESET");
-    return REDIS_DONE;
+    return redis_pubsub_reset(rc);
 }
 
 REDIS_COMMAND(quit)

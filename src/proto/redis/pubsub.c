@@ -30,11 +30,6 @@ void redis_pubsub_end(struct redis_conn *rc)
     }
 }
 
-void redis_pubsub_reset(struct redis_conn *rc)
-{
-    subscriber_close(&rc->sub);
-}
-
 bool redis_is_subscribed(const struct redis_conn *rc)
 {
     const struct subscriber *w = &rc->sub;
@@ -88,6 +83,7 @@ static enum redis_outcome settle(struct redis_conn *rc)
 {
     if (!subscriber_settle(&rc->sub))
         return REDIS_WAIT;
+    rc->deaf = false;
     outq_move(&rc->conn->out, &rc->answer);
     conn_wake_output(rc->conn);
     return REDIS_DONE;
@@ -144,7 +140,8 @@ static void collect(void *arg, struct span text)
         span_of(arena_copy(t->arena, text.len ? (const void *)text.ptr : "", text.len), text.len);
 }
 
-static void unsubscribe_all(struct redis_conn *rc, const struct way *way)
+/* Returns how many they were. `word`: of the answers; NULL: none. */
+static size_t drop_all(struct redis_conn *rc, const struct way *way, const char *word)
 {
     struct arena a;
     arena_init(&a);
@@ -153,11 +150,29 @@ static void unsubscribe_all(struct redis_conn *rc, const struct way *way)
     subscriber_each(&rc->sub, way->plane, way->kind, collect, &t);
     for (size_t i = 0; i < t.count; i++) {
         (void)subscriber_del(&rc->sub, way->plane, way->kind, t.items[i]);
-        say(rc, way, way->unsubscribed, t.items[i]);
+        if (word)
+            say(rc, way, word, t.items[i]);
     }
-    if (t.count == 0)
-        say(rc, way, way->unsubscribed, SPAN_NULL);
     arena_fini(&a);
+    return t.count;
+}
+
+static void unsubscribe_all(struct redis_conn *rc, const struct way *way)
+{
+    if (drop_all(rc, way, way->unsubscribed) == 0)
+        say(rc, way, way->unsubscribed, SPAN_NULL);
+}
+
+enum redis_outcome redis_pubsub_reset(struct redis_conn *rc)
+{
+    struct resp_writer w = writer_of(rc);
+    drop_all(rc, &channels, NULL);
+    drop_all(rc, &patterns, NULL);
+    drop_all(rc, &shard_channels, NULL);
+    resp_simple(&w, "RESET");
+    rc->out.failed |= w.failed;
+    rc->deaf = true;
+    return settle(rc);
 }
 
 static enum redis_outcome unsubscribe(const struct redis_call *c, const struct way *way)

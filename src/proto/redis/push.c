@@ -101,6 +101,8 @@ static void deliver(struct subscriber *w, const struct interest *in, const struc
                     struct subject_wire wires[SUBJECT_WIRES], bool alone)
 {
     struct redis_conn *rc = container_of(w, struct redis_conn, sub);
+    if (rc->deaf)
+        return;
     struct parts p = parts_of(in, m, rc->out.version);
     struct subject_wire *wire = &wires[p.version == 3 ? SUBJECT_WIRE_RESP3 : SUBJECT_WIRE_RESP2];
     struct outq *out = subscriber_out(w);
@@ -125,6 +127,7 @@ static void deliver(struct subscriber *w, const struct interest *in, const struc
 static void settled(struct subscriber *w)
 {
     struct redis_conn *rc = container_of(w, struct redis_conn, sub);
+    rc->deaf = false;
     outq_move(&rc->conn->out, &rc->answer);
     conn_wake_output(rc->conn);
     redis_command_over(rc);

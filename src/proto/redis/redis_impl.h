@@ -57,6 +57,7 @@ struct redis_conn {
     uint8_t reply_mode;                  /* enum redis_reply_mode */
     bool running, waiting, executing;    /* executing: an EXEC's commands */
     bool pushing;                        /* a command with REDIS_IS_PUSH runs */
+    bool deaf;                           /* after RESET: other shards may not know yet */
     bool may_do_nothing;                 /* it must log in first */
     bool told_unknown;                   /* the log line about commands that are not served was written */
     bool no_evict, no_touch, tracking_asked;
@@ -169,8 +170,8 @@ size_t redis_multi_count(const struct redis_conn *rc); /* commands that wait for
 void redis_pubsub_begin(struct redis_conn *rc);
 void redis_pubsub_end(struct redis_conn *rc);          /* the connection goes */
 bool redis_is_subscribed(const struct redis_conn *rc); /* to anything: RESP2 allows few commands then */
-void redis_pubsub_reset(struct redis_conn *rc);        /* RESET: all subscriptions go, without a word */
-void redis_publish_flush(struct redis_conn *rc);       /* at the end of the input */
+enum redis_outcome redis_pubsub_reset(struct redis_conn *rc); /* RESET: all subscriptions go; answers */
+void redis_publish_flush(struct redis_conn *rc);              /* at the end of the input */
 /* push.c */
 extern const struct subscriber_ops redis_subscriber_ops;
 /* client.c: who is connected to this shard */
