@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -37,6 +38,17 @@ def metrics(ctx):
         raise Skip("needs a broker of ours")
     found = (line.split() for line in http_get(ctx.http, "/metrics")[1].splitlines() if line.startswith(("colobus_pubsub_", "colobus_redis_")))
     return {name.removeprefix("colobus_"): int(value) for name, value in found}
+
+
+def as_user(ctx, user, path):
+    """(status, text) of what a user with the password "secret" is told."""
+    request = urllib.request.Request(f"http://{ctx.http}{path}")
+    request.add_header("Authorization", "Basic " + base64.b64encode(f"{user}:secret".encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def connections(ctx, name):
@@ -116,6 +128,26 @@ def command_line(ctx):
                       ["/", "pattern", "1", stem + "*"]], "table")
         true("and 1 more" in colobus(ctx, "subscription", "list", "--pattern", stem + "*", "--limit", "1"), "limited")
         equal(len(json.loads(colobus(ctx, "subscription", "list", "--pattern", stem + "*", "--json"))["subscriptions"]), 3, "JSON")
+
+
+@scenario("who may not enter the virtual host sees nothing of it")
+def who_sees(ctx):
+    stem, user = ctx.name("s"), ctx.name("user")
+    equal(rows(ctx, pattern=stem), [], "nothing yet")
+    equal(change(ctx, "PUT", f"/users/{user}", {"password": "secret", "tags": "management"}), 201, "user")
+    try:
+        with server(ctx) as conn:
+            conn.subscribed(stem)
+            equal(json.loads(as_user(ctx, user, "/api/subscriptions")[1])["subscriptions"], [], "of all that it sees")
+            equal(as_user(ctx, user, "/api/subscriptions?vhost=/")[0], 404, "of the virtual host")
+            true(stem not in as_user(ctx, user, "/")[1], "nor does the page say it")
+            equal(json.loads(as_user(ctx, user, "/api/connections")[1]), [], "nor who is connected")
+            change(ctx, "PUT", f"/permissions/%2F/{user}", {"configure": "", "write": "", "read": ""})
+            status, text = as_user(ctx, user, f"/api/subscriptions?vhost=/&pattern={stem}")
+            equal((status, [row["name"] for row in json.loads(text)["subscriptions"]]), (200, [stem]), "once it may enter")
+            true(stem in as_user(ctx, user, "/")[1], "so does the page")
+    finally:
+        change(ctx, "DELETE", f"/users/{user}")
 
 
 # ---- who is connected

@@ -119,15 +119,21 @@ struct login_after {
     char name[]; /* hello.name */
 };
 
-static void log_refusal(struct redis_conn *rc, const struct op_login *l)
+static void log_refusal(struct redis_conn *rc, const struct op_login *l, const char *reason)
 {
     char quoted[SAY_QUOTE_BYTES];
-    metrics_add(rc->conn->shard->metrics, METRIC_REDIS_LOGINS_REFUSED, 1);
     if (conn_may_log(rc->conn->shard))
         say_warn("redis", "login refused", "peer=%s user=%s reason=\"%s\"", rc->conn->peer,
-                 say_quote(l->user, quoted),
-                 l->ret_refusal == LOGIN_NOT_LOOPBACK ? "this user can only connect via localhost"
-                                                      : "no such user, or another password");
+                 say_quote(l->user, quoted), reason);
+}
+
+static void refuse_login(struct redis_conn *rc, const struct op_login *l)
+{
+    metrics_add(rc->conn->shard->metrics, METRIC_REDIS_LOGINS_REFUSED, 1);
+    log_refusal(rc, l,
+                l->ret_refusal == LOGIN_NOT_LOOPBACK ? "this user can only connect via localhost"
+                                                     : "no such user, or another password");
+    resp_error(redis_reply(rc), "WRONGPASS invalid username-password pair or user is disabled.");
 }
 
 /* acl.c, authCommand(). Redis's user "default" without a password is who a client is that need not log in,
@@ -152,12 +158,12 @@ static int login_result(struct redis_conn *rc, const struct op_login *l, const s
                    "ERR AUTH <password> called without any password configured for the default user. Are you "
                    "sure your configuration is correct?");
     } else if (l->op.err == ERR_DENIED) {
-        log_refusal(rc, l);
-        resp_error(w, "WRONGPASS invalid username-password pair or user is disabled.");
+        refuse_login(rc, l);
     } else if (l->op.err) {
         resp_error(w, "ERR %s",
                    l->op.err == ERR_LIMIT ? "too many clients log in at once" : err_text(l->op.err));
     } else if (!may_enter(rc, l->ret_principal)) {
+        log_refusal(rc, l, "no permissions in the virtual host of Redis's clients (redis.vhost)");
         if (redis_has_space(rc))
             resp_error(w, "NOPERM access to virtual host '%s' refused for this user",
                        rc->conn->shard->config->redis_vhost);
