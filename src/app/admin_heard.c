@@ -67,11 +67,12 @@ static void answer(struct conn *c, struct admin_call *call)
         texts += call->heard[k].texts;
         shown += call->heard[k].count;
     }
-    json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I}", "subscriptions",
+    json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "subscriptions",
                                (json_int_t)sum(call, METRIC_SUBJECT_SUBSCRIPTIONS), "published",
                                (json_int_t)sum(call, METRIC_SUBJECT_PUBLISHED), "delivered",
                                (json_int_t)sum(call, METRIC_SUBJECT_DELIVERED), "skipped",
-                               (json_int_t)sum(call, METRIC_SUBJECT_SKIPPED), "slow_subscribers",
+                               (json_int_t)sum(call, METRIC_SUBJECT_SKIPPED), "late_subscribers",
+                               (json_int_t)sum(call, METRIC_SUBJECT_LATE), "slow_subscribers",
                                (json_int_t)sum(call, METRIC_SUBJECT_SLOW));
     admin_answer_json(c, call->ticket.seq, 200,
                       json_pack("{s:o, s:I, s:o}", "totals", totals, "more", (json_int_t)(texts - shown),
@@ -137,12 +138,14 @@ static void put_kind(struct text *out, const struct admin_heard_list *list, cons
 {
     if (list->texts == 0)
         return;
-    text_printf(out, "<table><tr>%s<th>%s (%zu)</th><th class=\"n\">Subscriptions (%llu)</th></tr>",
+    text_printf(out,
+                "<div class=\"tall\" tabindex=\"0\"><table><tr>%s<th>%s (%zu)</th><th "
+                "class=\"n\">Subscriptions (%llu)</th></tr>",
                 several ? "<th>Virtual host</th>" : "", title, list->texts,
                 (unsigned long long)list->subscriptions);
     for (size_t i = 0; i < list->count; i++)
         put_row(out, &list->items[i], several);
-    text_put(out, "</table>");
+    text_put(out, "</table></div>");
     if (list->texts > list->count)
         text_printf(out,
                     "<p class=\"soft\">Those with most subscriptions, and %zu more: <a "
@@ -153,7 +156,7 @@ static void put_kind(struct text *out, const struct admin_heard_list *list, cons
 
 static void put_totals(struct text *out, const struct admin_call *call)
 {
-    uint64_t slow = sum(call, METRIC_SUBJECT_SLOW);
+    uint64_t slow = sum(call, METRIC_SUBJECT_SLOW), late = sum(call, METRIC_SUBJECT_LATE);
     text_printf(
         out,
         "<p class=\"soft\">%llu subscriptions; since the start %llu messages published, %llu given to "
@@ -161,6 +164,8 @@ static void put_totals(struct text *out, const struct admin_call *call)
         (unsigned long long)sum(call, METRIC_SUBJECT_SUBSCRIPTIONS),
         (unsigned long long)sum(call, METRIC_SUBJECT_PUBLISHED),
         (unsigned long long)sum(call, METRIC_SUBJECT_DELIVERED));
+    if (late)
+        text_printf(out, ", <span class=\"degraded\">%llu subscribers late</span>", (unsigned long long)late);
     if (slow)
         text_printf(out, ", <span class=\"degraded\">%llu slow subscribers disconnected</span>",
                     (unsigned long long)slow);

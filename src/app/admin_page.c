@@ -24,7 +24,7 @@ static const char style[] =
     "a{margin-right:1rem;display:inline-block}"
     "code{font:.9em ui-monospace,monospace}td{vertical-align:top}td a,td div{overflow-wrap:anywhere}td "
     "a{display:inline-block;min-width:6rem}.n{white-space:nowrap}"
-    ".wide{overflow-x:auto}"
+    ".wide{overflow-x:auto}.tall{overflow:auto;max-height:24rem;margin-bottom:.75rem}"
     ".mark{font-size:.75rem;border:1px solid var(--line);border-radius:.25rem;padding:0 "
     ".3rem;margin-right:.25rem;"
     "text-decoration:none;cursor:help;white-space:nowrap;color:var(--soft)}.key{color:var(--soft)}"

@@ -488,7 +488,7 @@ static void subscriptions_are_listed_with_names_of_any_bytes(void **state)
     const char *out = ask("GET", "/api/subscriptions", "");
     assert_string_equal(seen, "||1000");
     expect_in(out, "{\"totals\":{\"subscriptions\":4001,\"published\":70,\"delivered\":90,\"skipped\":0,"
-                   "\"slow_subscribers\":0},\"more\":1000,\"subscriptions\":["
+                   "\"late_subscribers\":0,\"slow_subscribers\":0},\"more\":1000,\"subscriptions\":["
                    "{\"name\":\"news.<b>\",\"vhost\":\"/\",\"kind\":\"channel\",\"subscriptions\":2000},"
                    "{\"name\":\"a\\\\xff\\\\x01&\",\"name_base64\":\"Yf8BJg==\",\"vhost\":\"/\","
                    "\"kind\":\"channel\",\"subscriptions\":3},"
@@ -543,13 +543,15 @@ static void the_page_shows_what_is_listened_to(void **state)
               "0 messages published, 0 given to subscriptions</p><p class=\"soft\">Nobody listens");
     listened_to();
     metrics_add(f.shard.metrics, METRIC_SUBJECT_SLOW, 2);
+    metrics_gauge_add_at(f.shard.metrics, METRIC_SUBJECT_LATE, 0, 1);
     const char *out = ask("GET", "/", "");
     expect_in(out, "4001 subscriptions; since the start 70 messages published, 90 given to subscriptions, "
-                   "<span class=\"degraded\">2 slow subscribers disconnected</span></p>");
+                   "<span class=\"degraded\">1 subscribers late</span>, <span class=\"degraded\">2 slow "
+                   "subscribers disconnected</span></p>");
     expect_in(out, "<th>Channel (1004)</th><th class=\"n\">Subscriptions (4000)</th>");
     expect_in(out, "<code>news.&lt;b&gt;</code></div></td><td class=\"n\">2000</td>");
+    expect_in(out, "</table></div><p class=\"soft\">Those with most subscriptions, and 1000 more: ");
     expect_in(out, "<code>a\\xff\\x01&amp;</code>");
-    expect_in(out, "Those with most subscriptions, and 1000 more: ");
     expect_in(out, "<th>Pattern (1)</th>");
     assert_null(strstr(out, "Sharded channel"));
     assert_null(strstr(out, "Nobody listens"));

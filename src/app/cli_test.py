@@ -155,7 +155,7 @@ class Settings(unittest.TestCase):
         self.assertEqual(run("serve", "--config", "/nonexistent").returncode, 2)
 
 
-HEARD = {"totals": {"subscriptions": 9, "published": 1, "delivered": 2, "skipped": 0, "slow_subscribers": 0}, "more": 7,
+HEARD = {"totals": {"subscriptions": 9, "published": 1, "delivered": 2, "skipped": 0, "late_subscribers": 0, "slow_subscribers": 0}, "more": 7,
          "subscriptions": [
              {"name": "news", "vhost": "/", "kind": "channel", "subscriptions": 5},
              {"name": "a\\xff\033[1m", "name_base64": "Yf8bWzFt", "vhost": "/", "kind": "channel", "subscriptions": 3},

@@ -225,6 +225,7 @@ def losses(ctx):
             for _ in range(100):
                 conn.publishes(1, name, body)
             equal(metrics(ctx)["pubsub_late_subscribers"], before["pubsub_late_subscribers"] + 1, "late")
+            true(told(ctx, limit=1)["totals"]["late_subscribers"] > 0, "of the totals")
             true(connections(ctx, name)[0]["unread_bytes"] > 1048576, "unread")
             eventually(lambda: metrics(ctx)["pubsub_slow_subscribers_total"] == before["pubsub_slow_subscribers_total"] + 1, 10, "cut")
             equal(metrics(ctx)["pubsub_late_subscribers"], before["pubsub_late_subscribers"], "late no more")
