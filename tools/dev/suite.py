@@ -23,7 +23,7 @@ SANITIZER_ENV = {
     "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1:history_size=4",
 }
 AMQP_IN_BYTES = ["amqp-raw", "amqp-declaring", "amqp-routing", "amqp-delivery", "amqp-limits", "amqp-durable"]
-REDIS_IN_BYTES = ["redis-raw", "redis-access"]
+REDIS_IN_BYTES = ["redis-raw", "redis-access", "redis-across"]  # and redis-raw-pubsub
 SMALL_FILES = ["--set", "kafka.max-message-bytes=192KiB", "--set", "journal.file-bytes=1MiB",
                "--set", "journal.max-bytes=8MiB", "--set", "segment.bytes=256KiB"]
 RESULT = re.compile(r"^(ok|not ok)\b[ \d]*(?:- )?(.*)$")
