@@ -108,6 +108,7 @@ struct subscriber {
     uint64_t soft_since_ns; /* over the soft limit since then; 0: it is not */
     struct list soft_link;
     struct list behind_link; /* of those with much unread */
+    uint64_t auth_seen;      /* changes of users here when its subscriptions were allowed */
 };
 
 void subscriber_init(struct subscriber *w, struct conn *c, const struct subscriber_ops *ops, uint8_t format);

@@ -354,13 +354,14 @@ static void hear(struct subjects *j, const struct interest *in, const struct sub
 {
     struct subject_wire wires[SUBJECT_WIRES] = {0};
     bool alone = in->sub_count == 1;
+    uint64_t auth = subject_auth_changes(j->shard);
     uint32_t heard = 0;
     for (uint32_t i = 0; i < in->sub_count; i++) {
         const struct subscription *sub = in->subs[i];
         struct subscriber *w = sub->who;
         if (known != KNOWN_ALL && (sub->since > known || sub->until <= known))
             continue;
-        if (w->conn->aborted || w->conn->closing)
+        if (w->conn->aborted || w->conn->closing || (w->auth_seen != auth && !subscriber_may_hear(w)))
             continue;
         j->turn_writes += w->turn != j->turn;
         w->turn = j->turn;

@@ -66,6 +66,14 @@ struct subjects {
 /* It is not over the soft limit any more, or goes. */
 void subscriber_caught_up(struct subscriber *w);
 
+/* ---- subject_subscribe.c ---- */
+
+/* Changes of users that this shard knows: after one a subscriber may be allowed less. */
+uint64_t subject_auth_changes(const struct shard *s);
+/* Looks again at all its subscriptions. False: it may not have one of them any more, and is disconnected, as
+ * in Redis (acl.c: ACLKillPubsubClientsIfNeeded()). */
+bool subscriber_may_hear(struct subscriber *w);
+
 /* ---- subject_table.c ---- */
 
 /* NULL: nobody wants it anywhere. */

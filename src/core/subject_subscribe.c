@@ -11,6 +11,7 @@
 #include "core/metrics.h"
 #include "core/op_impl.h"
 #include "core/subject_impl.h"
+#include "core/user_table.h"
 
 static const char SUBJECT_EXCHANGE[] = "amq.topic";
 
@@ -49,6 +50,24 @@ int subject_may_subscribe(const struct actor *actor, struct span text)
 int subject_may_publish(const struct actor *actor, struct span key)
 {
     return check(actor, AUTH_WRITE, key);
+}
+
+uint64_t subject_auth_changes(const struct shard *s)
+{
+    return atomic_load_explicit(&s->broker->users->applied[s->index], memory_order_relaxed);
+}
+
+bool subscriber_may_hear(struct subscriber *w)
+{
+    list_each (l, &w->subscriptions) {
+        const struct subscription *sub = list_entry(l, struct subscription, link);
+        if (check(&w->conn->actor, AUTH_READ, sub->in->text) == 0)
+            continue;
+        conn_fail(w->conn, ERR_DENIED, "its user may not hear any more what it has subscribed to");
+        return false;
+    }
+    w->auth_seen = subject_auth_changes(w->conn->shard);
+    return true;
 }
 
 /* ---- subscriptions on this shard ------------------------------------------------------------------------
@@ -248,6 +267,8 @@ int subscriber_add(struct subscriber *w, enum subject_plane plane, enum subject_
     if (w->weight + subject_weight(text) > (uint64_t)s->config->pubsub_max_subscriptions)
         return ERR_LIMIT;
     struct interest *in = interest_get(s, w->space, plane, kind, w->format, text);
+    if (list_empty(&w->subscriptions))
+        w->auth_seen = subject_auth_changes(s);
     subscription_new(w, in);
     w->counts[plane][kind]++;
     w->weight += subject_weight(text);

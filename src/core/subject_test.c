@@ -13,6 +13,7 @@
 #include "core/glob.h"
 #include "core/space_testkit.h"
 #include "core/subject.h"
+#include "core/user_table.h"
 #include "os/sim/sim.h"
 
 enum { HEARD_MAX = 4096, CLIENTS = 7, PUBLISHERS = 3 };
@@ -394,6 +395,28 @@ static void who_has_the_most_unread_is_cut_when_memory_runs_short(void **state)
     close_all();
 }
 
+/* It hears nothing from then on, though it was counted. */
+static void who_may_not_hear_any_more_is_disconnected(void **state)
+{
+    static const struct principal deleted = {"deleted", PRINCIPAL_USER, NULL};
+    open_all(state);
+    for (unsigned i = 0; i < 3; i++)
+        subscribe(i, SUBJECT_EXACT, "a");
+    clients[1].conn.actor.principal = &deleted;
+    clients[2].conn.actor.principal = &deleted;
+    publish(0, "a", "before"); /* nobody has looked again */
+    run_all();
+    users_applied(broker->users, shard_of(1)->index);
+    publish(0, "a", "after");
+    run_all();
+    assert_int_equal(clients[0].count, 2);
+    assert_int_equal(clients[1].count, 1);
+    assert_true(clients[1].conn.closing);
+    assert_false(clients[0].conn.closing);
+    assert_int_equal(clients[2].conn.closing, broker->shard_count == 1);
+    close_all();
+}
+
 static void long_texts_are_refused_or_count_for_several(void **state)
 {
     static char text[SUBJECT_KEY_MAX + 1];
@@ -630,6 +653,7 @@ int main(void)
         BOTH(publishers_get_their_credit_back),
         BOTH(a_slow_subscriber_is_cut),
         BOTH(who_has_the_most_unread_is_cut_when_memory_runs_short),
+        BOTH(who_may_not_hear_any_more_is_disconnected),
         BOTH(long_texts_are_refused_or_count_for_several),
         BOTH(very_many_globs_fill_a_turn),
         BOTH(a_turn_is_bounded),

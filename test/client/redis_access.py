@@ -159,6 +159,19 @@ def permissions(ctx):
                     noperm(conn, verb, channel)
 
 
+@scenario("a subscriber whose user is deleted hears nothing more")
+def deleted(ctx):
+    channel = ctx.name()
+    with server(ctx) as other, server(ctx) as conn:
+        with a_user(ctx) as name:
+            conn.answers(OK, "AUTH", name, "secret")
+            conn.answers(told("subscribe", channel, 1), "SUBSCRIBE", channel)
+            other.publishes(1, channel, "before")
+            conn.hears((channel, "before"))
+        other.ask("PUBLISH", channel, "after")
+        conn.ends()
+
+
 @scenario("topic permissions decide about each channel, and about patterns as they are written")
 def topics(ctx):
     with a_user(ctx, topics={"write": "^out\\.", "read": "^in\\."}) as name, server(ctx) as conn, server(ctx) as other:
