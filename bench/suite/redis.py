@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BENCHMARK = "redis-benchmark"
 
 CONTESTANTS = ("colobus", "redis")
-QUICK = {"repeats": 1, "seconds": 0.7, "warm_up": 0.2, "memory_repeats": 1, "idle": "1000,10000", "rest": 4.0}
+QUICK = {"repeats": 1, "seconds": 0.5, "warm_up": 0.2, "memory_repeats": 1, "idle": "1000,10000", "rest": 2.0}
 FULL = {"repeats": 5, "seconds": 1.2, "warm_up": 0.3, "memory_repeats": 1, "idle": "1000,10000", "rest": 8.0}
 CONNECTIONS = "15000"  # both brokers take so many
 # How the publishers go about it: connections x publishes without an answer.
