@@ -509,6 +509,9 @@ def in_multi(ctx):
         conn.send_raw(command("MULTI") + command("SUBSCRIBE", a) + command("UNSUBSCRIBE", a) + command("ECHO", "x") + command("EXEC"))
         conn.comes(OK + QUEUED * 3 + b"*3\r\n" + told("subscribe", a, 1) + told("unsubscribe", a, 0) + bulk("x"), "EXEC")
         other.publishes(0, a)
+        conn.send_raw(command("MULTI") + command("SSUBSCRIBE", a) + command("PING") + command("SUNSUBSCRIBE") + command("EXEC"))
+        conn.comes(OK + QUEUED * 3 + b"*3\r\n" + error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client") + PONG
+                   + told("sunsubscribe", None, 0), "EXEC")
 
 
 @scenario("CLIENT REPLY OFF: subscribing is answered and messages come, other answers don't")

@@ -213,6 +213,10 @@ REDIS_COMMAND(punsubscribe)
 
 REDIS_COMMAND(ssubscribe)
 {
+    if (c->rc->executing) { /* Redis's: only SUBSCRIBE and PSUBSCRIBE are excepted from this */
+        resp_error(redis_reply(c->rc), "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+        return REDIS_DONE;
+    }
     return subscribe(c, &shard_channels);
 }
 
