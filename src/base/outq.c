@@ -138,6 +138,8 @@ void outq_consume(struct outq *q, size_t len)
             return;
         }
         len -= s->len;
+        if (s->chunk == q->filling)
+            q->filling = NULL; /* it may come again as somebody else's */
         chunk_unref(s->chunk);
         q->first++;
         q->count--;

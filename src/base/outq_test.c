@@ -182,6 +182,23 @@ static void random_operations_agree_with_the_model(void **state)
     }
 }
 
+/* A chunk that is done with may come again as somebody else's, who fills it. */
+static void what_is_done_with_is_not_filled_any_more(void **state)
+{
+    uint8_t got[64];
+    assert_int_equal(outq_copy(&q, span_str("answer")), 0);
+    outq_consume(&q, 6);
+    struct chunk *c = chunk_new(&pool, 100); /* the same one */
+    memcpy(c->data, "theirs", 6);
+    c->used = 6;
+    outq_ref(&q, c, span_of(c->data, 6));
+    assert_int_equal(outq_copy(&q, span_str("ours")), 0);
+    assert_int_equal(c->used, 6);
+    chunk_unref(c);
+    assert_int_equal(gather(&q, got), 10);
+    assert_memory_equal(got, "theirsours", 10);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -194,6 +211,7 @@ int main(void)
         T(moving_leaves_the_source_empty_and_usable),
         T(consuming_frees_chunks_as_they_are_sent),
         T(out_of_memory_is_reported),
+        T(what_is_done_with_is_not_filled_any_more),
         T(random_operations_agree_with_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
