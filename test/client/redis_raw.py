@@ -365,6 +365,12 @@ def info(ctx):
         conn.answers(array(), "CONFIG", "GET", "no-such-setting")
         conn.hello(3)
         equal(conn.ask("CONFIG", "GET", "no-such-setting"), {}, "a map in RESP3")
+        for words in (("INFO", "server"), ("CLIENT", "LIST"), ("CLIENT", "INFO")):
+            conn.send(*words)
+            equal(conn.take(1), b"=", "a verbatim string in RESP3")
+            conn.buffer[:0] = b"="
+            conn.read()
+            conn.nothing_left()
 
 
 @scenario("COMMAND INFO, COUNT, DOCS and LIST know the commands of publish and subscribe")

@@ -77,6 +77,18 @@ def from_nothing(ctx, resp):
         conn.answers(told("unsubscribe", None, 0, resp), "UNSUBSCRIBE")
 
 
+@scenario("answers to subscriptions and to other commands come in the order of all of them")
+def among_others(ctx):
+    a, b = ctx.name(), ctx.name()
+    with server(ctx, 3) as conn:
+        for _ in range(20):
+            conn.send_raw(command("ECHO", "1") + command("SUBSCRIBE", a) + command("ECHO", "2") + command("PSUBSCRIBE", b) + command("SSUBSCRIBE", b)
+                          + command("PING") + command("UNSUBSCRIBE", a) + command("ECHO", "3") + command("PUNSUBSCRIBE") + command("SUNSUBSCRIBE")
+                          + command("ECHO", "4"))
+            conn.comes(bulk("1") + told("subscribe", a, 1, 3) + bulk("2") + told("psubscribe", b, 2, 3) + told("ssubscribe", b, 1, 3) + PONG
+                       + told("unsubscribe", a, 1, 3) + bulk("3") + told("punsubscribe", b, 0, 3) + told("sunsubscribe", b, 0, 3) + bulk("4"))
+
+
 @scenario("2,000 channels in one command; all of them hear, and all of them go")
 def thousands(ctx):
     names = [f"{ctx.run}-{i}" for i in range(2000)]
