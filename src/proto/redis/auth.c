@@ -55,11 +55,13 @@ static void arm(struct redis_conn *rc)
 static void be_unnamed(struct redis_conn *rc)
 {
     struct conn *c = rc->conn;
+    bool had_to_log_in = rc->may_do_nothing;
     c->actor.principal = auth_unnamed(c->shard->config, auth_is_loopback(c->peer));
     rc->may_do_nothing = c->actor.principal->kind == PRINCIPAL_NOBODY;
     mem_free(rc->user);
     rc->user = NULL;
-    arm(rc);
+    if (!had_to_log_in) /* else its time runs already, RESET gives it no more */
+        arm(rc);
 }
 
 static void be_user(struct redis_conn *rc, const struct principal *p, struct span name)

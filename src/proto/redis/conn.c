@@ -8,6 +8,7 @@
 enum {
     MAX_INLINE = 64 << 10,   /* PROTO_INLINE_MAX_SIZE */
     COMMAND_EXTRA = 8 << 20, /* a whole command may be so much larger than its largest argument */
+    LOGIN_LOOK_NS = 500000000,
 };
 
 static struct redis_conn *conn_of(void *state)
@@ -216,8 +217,10 @@ static void redis_open(struct conn *c, void *state)
 static void redis_tick(struct conn *c, void *state, uint64_t now_mono_ns)
 {
     struct redis_conn *rc = conn_of(state);
-    (void)now_mono_ns;
-    if (rc->may_do_nothing)
+    if (rc->may_do_nothing &&
+        rc->waiting) /* for the logins of others, which are looked at one after the other */
+        conn_set_deadline(c, now_mono_ns + LOGIN_LOOK_NS);
+    else if (rc->may_do_nothing)
         conn_fail(c, ERR_TIMEOUT, "the client did not log in within redis.handshake-timeout");
 }
 

@@ -250,6 +250,20 @@ static void who_does_not_log_in_is_cut(void **state)
 /* ---- the virtual host -----------------------------------------------------------------------------------
  */
 
+static void nobody_gets_more_time_by_starting_over(void **state)
+{
+    static const char *const hasty[] = {"auth.anonymous", "none", "redis.handshake-timeout", "300ms", NULL};
+    kit_start(*state, hasty);
+    struct sim_peer *p = kit_connect();
+    for (unsigned ms = 0; ms < 500; ms += 50) {
+        sim_peer_send(p, span_str("RESET\r\n"));
+        kit_run_ms(50);
+    }
+    assert_true(sim_peer_closed(p));
+    sim_peer_close(p);
+    kit_stop();
+}
+
 static void a_virtual_host_that_is_not_there_is_said_so(void **state)
 {
     static const char *const settings[] = {"redis.vhost", "/gone", NULL};
@@ -520,6 +534,7 @@ int main(void)
         BOTH(subscribers_are_answered_in_order),
         BOTH(who_must_log_in_does_so_first),
         BOTH(who_does_not_log_in_is_cut),
+        BOTH(nobody_gets_more_time_by_starting_over),
         BOTH(a_virtual_host_that_is_not_there_is_said_so),
         BOTH(a_virtual_host_comes_and_goes),
         BOTH(a_large_argument_comes_back),
