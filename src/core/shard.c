@@ -140,6 +140,7 @@ static void trim(struct shard *s)
 {
     chunk_pool_trim(&s->input_pool);
     chunk_pool_trim(&s->small_input_pool);
+    subjects_trim(s);
     chunk_pool_trim(&s->output_pool);
     chunk_pool_trim(&s->read_pool);
     store_shard_trim(s->store);

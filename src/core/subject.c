@@ -23,12 +23,28 @@ void subjects_init(struct shard *s)
 void subjects_fini(struct shard *s)
 {
     struct subjects *j = s->subjects;
-    chunk_unref(j->wires);
+    for (int i = 0; i < SUBJECT_SLOTS; i++)
+        for (int k = 0; k < SUBJECT_WIRES; k++)
+            chunk_unref(j->wires[i][k]);
     chunk_unref(j->copies);
     ptrset_fini(&j->subscriptions);
     mem_free(j->runs);
     mem_free(j->applied);
     mem_free(j);
+}
+
+/* What a slow client still has to read keeps its chunk anyway, which is then better filled. */
+void subjects_trim(struct shard *s)
+{
+    struct subjects *j = s->subjects;
+    for (int i = 0; i < SUBJECT_SLOTS; i++)
+        for (int k = 0; k < SUBJECT_WIRES; k++) {
+            struct chunk *c = j->wires[i][k];
+            if (!c || atomic_load_explicit(&c->refs, memory_order_acquire) > 1)
+                continue;
+            chunk_unref(c);
+            j->wires[i][k] = NULL;
+        }
 }
 
 void subject_spaces_free(struct vspace *v)

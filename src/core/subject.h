@@ -63,6 +63,7 @@ struct interest {
     uint32_t total;             /* subscriptions on all shards */
     struct subscription **subs; /* those that live here */
     uint32_t sub_count, sub_cap;
+    uint8_t slot;                /* of the shard's chunks that messages are encoded into */
     struct subject_space *space; /* the core's, like the rest */
     struct list link;
     uint32_t counts[]; /* by shard */
@@ -73,6 +74,7 @@ struct interest {
 struct subject_wire {
     struct chunk *chunk; /* NULL: not encoded yet; else one reference, the core's */
     struct span bytes;
+    struct chunk **filling; /* the core's: where it is made room for */
 };
 enum subject_wire_index { SUBJECT_WIRE_RESP2, SUBJECT_WIRE_RESP3, SUBJECT_WIRES };
 /* Room for `len` contiguous bytes, to be filled at once. NULL: memory is gone. */
@@ -177,6 +179,8 @@ struct subject_limits *subject_limits(struct broker *b);
 
 void subjects_init(struct shard *s);
 void subjects_fini(struct shard *s);
+/* Gives back chunks that wait for more messages, where all who heard some have read them. */
+void subjects_trim(struct shard *s);
 /* At the end of the turn: sends what was gathered for other shards. */
 void subjects_send(struct shard *s);
 /* The virtual host is going. */

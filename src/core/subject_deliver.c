@@ -330,12 +330,11 @@ static void limit(struct subjects *j, struct subscriber *w)
 
 uint8_t *subject_wire_make(struct shard *s, struct subject_wire *w, size_t len)
 {
-    struct subjects *j = s->subjects;
-    struct chunk *c = j->wires;
+    struct chunk *c = *w->filling;
     assert(!w->chunk);
     if (!c || c->cap - c->used < len) {
         chunk_unref(c);
-        c = j->wires =
+        c = *w->filling =
             chunk_new(&s->output_pool, len > s->output_pool.chunk_bytes ? len : s->output_pool.chunk_bytes);
         if (!c)
             return NULL;
@@ -354,6 +353,8 @@ static void hear(struct subjects *j, const struct interest *in, const struct sub
 {
     struct subject_wire wires[SUBJECT_WIRES] = {0};
     bool alone = in->sub_count == 1;
+    for (int i = 0; i < SUBJECT_WIRES; i++)
+        wires[i].filling = &j->wires[in->slot][i];
     uint64_t auth = subject_auth_changes(j->shard);
     uint32_t heard = 0;
     for (uint32_t i = 0; i < in->sub_count; i++) {

@@ -24,7 +24,7 @@ struct subscription {
     uint64_t since, until;
 };
 
-enum { GLOB_PREFIX_MAX = 32 };
+enum { GLOB_PREFIX_MAX = 32, SUBJECT_SLOTS = 16 };
 
 struct globs_found; /* a slot of the cache */
 
@@ -45,10 +45,13 @@ struct subject_space {
 /* One shard's part of all. */
 struct subjects {
     struct shard *shard;
-    struct ptrset subscriptions;        /* struct subscription by interest and subscriber */
-    struct subject_run **runs;          /* being gathered, by shard */
-    uint64_t gathered;                  /* shards that have one, a bit each */
-    struct chunk *wires;                /* being filled with encoded messages; one reference */
+    struct ptrset subscriptions; /* struct subscription by interest and subscriber */
+    struct subject_run **runs;   /* being gathered, by shard */
+    uint64_t gathered;           /* shards that have one, a bit each */
+    /* Being filled with encoded messages; a reference each. Several, so that what the subscribers of one text
+     * hear lies together, though others are heard in between: neighbours cost them least. */
+    struct chunk *wires[SUBJECT_SLOTS][SUBJECT_WIRES];
+    uint32_t texts;                     /* ever made here: they get slots in turn */
     struct chunk *copies;               /* the same, with messages for other shards that were only borrowed */
     uint64_t changes;                   /* sent round by this shard: the number of the last one */
     uint64_t *applied;                  /* by shard: the number of its last change that this shard knows */

@@ -184,6 +184,7 @@ struct interest *interest_get(struct shard *s, struct vspace *v, enum subject_pl
     in->plane = plane;
     in->kind = kind;
     in->format = format;
+    in->slot = (uint8_t)(s->subjects->texts++ % SUBJECT_SLOTS);
     in->space = sp;
     list_init(&in->link);
     map_put(&sp->texts[kind], in->text, in);

@@ -499,6 +499,31 @@ static void a_turn_gives_many_subscribers_enough_to_write(void **state)
     finish();
 }
 
+/* One slice of a client's output, whatever others hear in between. */
+static void what_hears_one_text_lies_together(void **state)
+{
+    open_all(state);
+    clients[0].keeps = clients[3].keeps = true;
+    subscribe(0, SUBJECT_EXACT, "a");
+    subscribe(3, SUBJECT_EXACT, "a");
+    subscribe(3, SUBJECT_EXACT, "b");
+    subscribe(6, SUBJECT_EXACT, "b");
+    for (unsigned i = 0; i < 10; i++)
+        publish(0, i % 2 ? "b" : "a", "0123456789");
+    assert_int_equal(clients[0].conn.out.len, 50);
+    assert_int_equal(clients[0].conn.out.count, 1);
+    assert_int_equal(clients[3].conn.out.count, 10);
+    subjects_trim(shard_of(0)); /* it is being read */
+    publish(0, "a", "0123456789");
+    assert_int_equal(clients[0].conn.out.count, 1);
+    outq_consume(&clients[0].conn.out, clients[0].conn.out.len);
+    outq_consume(&clients[3].conn.out, clients[3].conn.out.len);
+    uint64_t used = atomic_load(&shard_of(0)->output_pool.used_bytes);
+    subjects_trim(shard_of(0));
+    assert_true(atomic_load(&shard_of(0)->output_pool.used_bytes) < used);
+    close_all();
+}
+
 static void answers_go_out_before_messages(void **state)
 {
     open_all(state);
@@ -658,6 +683,7 @@ int main(void)
         BOTH(very_many_globs_fill_a_turn),
         BOTH(a_turn_is_bounded),
         BOTH(a_turn_gives_many_subscribers_enough_to_write),
+        BOTH(what_hears_one_text_lies_together),
         BOTH(answers_go_out_before_messages),
         BOTH(counts_are_what_is_heard),
     };

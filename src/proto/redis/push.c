@@ -8,8 +8,10 @@
 
 enum {
     DIRECT_MAX = 8 << 10, /* what one client alone hears is written into its output up to here */
-    SLICES_MAX = 16,      /* in a client's output, after which small messages are copied */
+    SLICES_MAX = 16,      /* in a client's output, after which messages up to COPY_MAX are copied */
     COPY_MAX = 4 << 10,
+    SMALL_SLICES_MAX = 4, /* the same, up to SMALL_MAX: a slice costs more than to copy one of these */
+    SMALL_MAX = 512,
 };
 
 struct parts {
@@ -90,7 +92,8 @@ static void encode(uint8_t *at, const struct parts *p)
 
 static void append(struct outq *out, const struct subject_wire *wire)
 {
-    if (out->count >= SLICES_MAX && wire->bytes.len <= COPY_MAX &&
+    size_t most = wire->bytes.len <= SMALL_MAX ? SMALL_SLICES_MAX : SLICES_MAX;
+    if (out->count >= most && wire->bytes.len <= COPY_MAX &&
         !outq_continues(out, wire->chunk, wire->bytes.ptr))
         (void)outq_copy(out, wire->bytes); /* without memory it is not heard */
     else
