@@ -95,11 +95,6 @@ class Visit:
             client.wait(30)
 
 
-def heard_by(cell):
-    """How many hear a publish."""
-    return 1 if cell["how"] == "own channels" else cell["subscribers"]
-
-
 def unread(cell):
     """So many publishes that no broker meets its limit for slow subscribers, and none waits for the client."""
     size = cell["bytes"] + FRAME
@@ -110,7 +105,7 @@ def options_of(cell):
     """The load client's, for a cell of `flow`, `latency` or `syscalls`."""
     options = {"subscribers": cell["subscribers"], "size": cell["bytes"], "lag": unread(cell)}
     options.update({"RESP3": {"resp": 3}, "pattern": {"pattern": True},
-                    "own channels": {"channels": cell["subscribers"]}}.get(cell["how"], {}))
+                    "2 channels": {"channels": 2}, "own channels": {"channels": cell["subscribers"]}}.get(cell["how"], {}))
     return {**options, **LOADS.get(cell.get("load"), {})}
 
 
@@ -123,7 +118,7 @@ def flow_cells(args):
         for size in args.sizes:
             for subscribers in args.subscribers:
                 yield cell_of(subscribers, size, load=load)
-        for how, subscribers in (("RESP3", 100), ("pattern", 1), ("own channels", 100)):
+        for how, subscribers in (("RESP3", 100), ("pattern", 1), ("2 channels", 100), ("own channels", 100)):
             yield cell_of(subscribers, 16, how, load=load)
 
 

@@ -15,7 +15,7 @@ def parse(arguments):
     add("--contestant", default="colobus", choices=redis.CONTESTANTS)
     add("--subscribers", type=int, default=100)
     add("--size", type=int, default=16)
-    add("--how", default="channel", choices=("channel", "RESP3", "pattern", "own channels"))
+    add("--how", default="channel", choices=("channel", "RESP3", "pattern", "2 channels", "own channels"))
     add("--load", default="pipelined", choices=redis.LOADS)
     add("--seconds", type=float, default=4)
     add("--top", type=int, default=40)

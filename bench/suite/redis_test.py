@@ -39,6 +39,7 @@ class Loads(unittest.TestCase):
                     self.assertIn(redis.cell_of(subscribers, size, load=load), cells)
             self.assertIn(redis.cell_of(100, 16, "RESP3", load=load), cells)
             self.assertIn(redis.cell_of(1, 16, "pattern", load=load), cells)
+            self.assertIn(redis.cell_of(100, 16, "2 channels", load=load), cells)
             self.assertIn(redis.cell_of(100, 16, "own channels", load=load), cells)
 
     def test_nobody_meets_a_limit_for_slow_subscribers(self):
@@ -49,6 +50,7 @@ class Loads(unittest.TestCase):
 
     def test_a_cell_becomes_options(self):
         self.assertEqual(redis.options_of(redis.cell_of(100, 16, "own channels", load="one by one"))["channels"], 100)
+        self.assertEqual(redis.options_of(redis.cell_of(100, 16, "2 channels", load="pipelined"))["channels"], 2)
         self.assertEqual(redis.options_of(redis.cell_of(100, 16, "RESP3", load="pipelined"))["resp"], 3)
         self.assertTrue(redis.options_of(redis.cell_of(1, 16, "pattern", load="pipelined"))["pattern"])
 
