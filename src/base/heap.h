@@ -14,7 +14,7 @@ struct heap_node {
 
 struct heap {
     struct heap_node **nodes;
-    size_t count, cap;
+    uint32_t count, cap;
     uint64_t next_tie;
 };
 

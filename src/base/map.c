@@ -45,6 +45,7 @@ static struct map_slot *probe(const struct map *m, struct span key, uint64_t has
 static void grow(struct map *m)
 {
     struct map old = *m;
+    assert(old.cap <= UINT32_MAX / 2);
     m->cap = old.cap ? old.cap * 2 : 16;
     m->slots = mem_zalloc(m->cap * sizeof(*m->slots));
     for (size_t i = 0; i < old.cap; i++)
@@ -61,7 +62,7 @@ void *map_get(const struct map *m, struct span key)
 void map_put(struct map *m, struct span key, void *value)
 {
     assert(value);
-    if ((m->count + 1) * 4 > m->cap * 3)
+    if (m->count + 1 > m->cap / 4 * 3)
         grow(m);
     uint64_t hash = key_hash(key);
     struct map_slot *s = probe(m, key, hash);

@@ -14,8 +14,8 @@ struct map_slot {
 
 struct map {
     struct map_slot *slots;
-    size_t cap; /* 0 or a power of two */
-    size_t count;
+    uint32_t cap; /* 0 or a power of two */
+    uint32_t count;
 };
 
 void map_init(struct map *m);

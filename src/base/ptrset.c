@@ -79,3 +79,13 @@ void ptrset_del(struct ptrset *s, uint64_t hash, const void *item)
     if (s->cap > MIN_CAP && s->count * 8 < s->cap)
         resize(s, s->cap / 2);
 }
+
+void *ptrset_next(const struct ptrset *s, size_t *cursor)
+{
+    while (*cursor < s->cap) {
+        void *item = s->items[(*cursor)++];
+        if (item)
+            return item;
+    }
+    return NULL;
+}

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Open addressing, linear probing, backward-shift delete; grows and shrinks by itself. The low 32 bits of a
- * hash are what counts. Nothing can be iterated, so no order can be seen. */
+ * hash are what counts. The order of iteration says nothing: sort before you show anything to a client. */
 struct ptrset {
     uint32_t *hashes;
     void **items; /* NULL: free slot */
@@ -26,5 +26,7 @@ void *ptrset_get(const struct ptrset *s, uint64_t hash, ptrset_eq *eq, const voi
 void ptrset_put(struct ptrset *s, uint64_t hash, void *item);
 /* This very item, which must be in it (asserted). */
 void ptrset_del(struct ptrset *s, uint64_t hash, const void *item);
+/* for (size_t i = 0; (item = ptrset_next(s, &i));) ...; no change of the set meanwhile. */
+void *ptrset_next(const struct ptrset *s, size_t *cursor);
 
 #endif

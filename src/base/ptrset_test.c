@@ -46,6 +46,12 @@ static void random_operations_agree_with_the_model(void **state)
     }
     for (int i = 0; i < ITEMS; i++)
         assert_ptr_equal(ptrset_get(&s, items[i].hash, is_item, &items[i]), items[i].in ? &items[i] : NULL);
+    struct item *it;
+    for (size_t i = 0; (it = ptrset_next(&s, &i)); count--) {
+        assert_true(it->in);
+        it->in = false; /* each once */
+    }
+    assert_int_equal(count, 0);
     ptrset_fini(&s);
 }
 

@@ -345,7 +345,7 @@ int broker_open(const struct broker_options *opt, struct broker **ret_broker)
         broker_close(b);
         return err;
     }
-    say_info("broker", "recovered", "topics=%zu shards=%u ms=%llu", b->shards[0].topics_by_id.count,
+    say_info("broker", "recovered", "topics=%u shards=%u ms=%llu", b->shards[0].topics_by_id.count,
              b->shard_count, (unsigned long long)((os_mono_ns() - b->started_ns) / 1000000));
     for (unsigned i = 0; i < b->shard_count; i++)
         os_loop_wake(b->loops[i]);

@@ -246,7 +246,7 @@ static void next_generation(struct group *g)
     g->protocol = copy;
     group_set_state(g, GROUP_COMPLETING);
     metrics_add(shard_of(g)->metrics, METRIC_GROUP_REBALANCES, 1);
-    say_debug("group", "a generation begins", "group=\"%.*s\" generation=%d members=%zu protocol=\"%.*s\"",
+    say_debug("group", "a generation begins", "group=\"%.*s\" generation=%d members=%u protocol=\"%.*s\"",
               SPAN_ARG(g->name), (int)g->generation, g->by_id.count, SPAN_ARG(g->protocol));
     list_each (l, &g->members) {
         struct group_member *m = list_entry(l, struct group_member, link);

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 /* ---- life ---- */
@@ -23,7 +24,7 @@ struct log *log_new(struct store_shard *ss, uint64_t id, const struct log_config
     list_init(&l->os_link);
     list_init(&l->state_link);
     l->waits_tail = &l->waits;
-    map_put_u64(&ss->logs, id, l);
+    ptrset_put(&ss->logs, hash_u64(id), l);
     atomic_fetch_add_explicit(&ss->st->log_count, 1, memory_order_relaxed);
     return l;
 }
@@ -53,7 +54,9 @@ void log_free(struct log *l)
     if (l->deleted)
         remove_dir(l);
     else
-        map_del_u64(&l->ss->logs, l->id);
+        ptrset_del(&l->ss->logs, hash_u64(l->id), l);
+    mem_free(l->spill);
+    mem_free(l->old_spill);
     atomic_fetch_sub_explicit(&l->ss->st->log_count, 1, memory_order_relaxed);
     l->magic = 0;
     mem_free(l);
@@ -72,9 +75,14 @@ struct log *store_log_new(struct store_shard *ss, uint64_t id, const struct log_
     return log_new(ss, id, cfg);
 }
 
+static bool has_id(const void *item, const void *key)
+{
+    return ((const struct log *)item)->id == *(const uint64_t *)key;
+}
+
 struct log *store_log_get(struct store_shard *ss, uint64_t id)
 {
-    return map_get_u64(&ss->logs, id);
+    return ptrset_get(&ss->logs, hash_u64(id), has_id, &id);
 }
 
 bool log_alive(const struct log *l)
@@ -366,7 +374,7 @@ void store_log_delete(struct log *l)
 {
     struct store_shard *ss = l->ss;
     fail_waits(l, ERR_NOT_FOUND);
-    map_del_u64(&ss->logs, l->id);
+    ptrset_del(&ss->logs, hash_u64(l->id), l);
     l->deleted = true;
     list_del(&l->pin_link);
     list_del(&l->os_link);

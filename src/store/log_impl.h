@@ -3,6 +3,7 @@
 #define COLOBUS_STORE_LOG_IMPL_H
 
 #include "base/map.h"
+#include "base/ptrset.h"
 #include "store/batch.h"
 #include "store/blobs.h"
 #include "store/index.h"
@@ -39,7 +40,7 @@ struct tail_batch {
 /* batches[first .. first + count), in the order of offsets, without gaps. An empty tail owns no memory. */
 struct tail {
     struct tail_batch *batches;
-    size_t first, count, cap;
+    uint32_t first, count, cap;
     uint64_t bytes;
 };
 
@@ -92,6 +93,7 @@ struct epoch_start {
  *  5. at most one flush or state entry is in flight */
 struct log {
     uint32_t magic;
+    uint32_t starts_pending; /* START entries in flight */
     uint64_t id;
     struct store_shard *ss;
     struct log_config config;
@@ -103,11 +105,10 @@ struct log {
     int64_t untimed_ms;     /* when a batch without a timestamp was last appended, or found by recovery */
     uint64_t segment_bytes; /* sum of segment lengths */
     struct tail tail;
-    size_t tail_durable; /* how many of the tail's batches are durable */
+    uint32_t tail_durable; /* how many of the tail's batches are durable */
+    uint32_t segment_count, segment_cap, epoch_count;
     struct segment **segments;
-    size_t segment_count, segment_cap;
     struct epoch_start *epochs;
-    size_t epoch_count;
     struct producers producers;
 
     uint64_t state_lsn;    /* of the newest durable state entry; 0: none */
@@ -118,18 +119,16 @@ struct log {
     struct list os_link;   /* in ss->os_dirty: LOG_OS with batches to write */
     struct store_wait *waits, **waits_tail; /* LOG_OS: until durable >= wait->until */
 
-    unsigned starts_pending; /* START entries in flight */
-    struct flush *flush;     /* the one in flight */
-    bool saving;             /* a state entry is in flight, or on its way there: */
-    uint8_t *state;          /* it, until the journal admits it; NULL otherwise */
-    size_t state_len;
-    uint64_t state_as_of;
-    struct list state_link; /* in ss->states while it waits */
+    struct flush *flush; /* the one in flight */
+    uint32_t refs;       /* group entries and reads in flight; a deleted log is freed at zero */
     bool damaged, deleted;
     bool renew_state; /* recovery changed something that only a state entry can hold */
-    char spill[STATE_NAME_BYTES], old_spill[STATE_NAME_BYTES]; /* files of the newest spilled state and of the
-                                                                  one it replaces; "": none */
-    uint32_t refs; /* group entries and reads in flight; a deleted log is freed at zero */
+    bool saving;      /* a state entry is in flight, or on its way there: */
+    uint8_t *state;   /* it, until the journal admits it; NULL otherwise */
+    size_t state_len;
+    uint64_t state_as_of;
+    struct list state_link;  /* in ss->states while it waits */
+    char *spill, *old_spill; /* files of the newest spilled state and of the one it replaces; NULL: none */
 };
 
 struct flush {
@@ -208,7 +207,7 @@ struct store_shard {
     struct store *st;
     unsigned index;
     struct os_loop *loop;
-    struct map logs; /* id -> struct log */
+    struct ptrset logs; /* struct log by id */
     struct list command_logs;
 
     struct chunk_pool tail_pool, read_pool;
@@ -329,7 +328,7 @@ void spill_encode(const struct spill_file *f, uint64_t start, uint8_t ret[STATE_
 int spill_decode(struct span body, struct spill_file *ret);
 /* The bytes, checked, on the heap; f->len of them. ERR_CORRUPT: missing or damaged. */
 int spill_read(struct store *st, const struct spill_file *f, uint8_t **ret_bytes);
-void spill_remove(struct store *st, const char name[STATE_NAME_BYTES]); /* in the background; "": nothing */
+void spill_remove(struct store *st, const char *name); /* in the background; NULL or "": nothing */
 
 /* recover.c */
 int recover_read(struct store *st);

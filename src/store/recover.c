@@ -111,7 +111,7 @@ int recover_read(struct store *st)
     int err = st->journal->ops->replay(st->journal, collect, st->recovery);
     st->unclean = st->recovery->any && !st->recovery->ends_clean;
     if (!err && st->recovery->any)
-        say_info("store", "read the journal", "entries=%llu logs=%zu ms=%llu clean=%s",
+        say_info("store", "read the journal", "entries=%llu logs=%u ms=%llu clean=%s",
                  (unsigned long long)st->recovery->entries, st->recovery->logs.count,
                  (unsigned long long)((os_mono_ns() - begun) / 1000000), st->unclean ? "no" : "yes");
     return err;
@@ -157,11 +157,14 @@ static int compare_entries(const void *a, const void *b)
 static int load_state(struct log *l, struct found_log *f)
 {
     struct store *st = l->ss->st;
+    char name[STATE_NAME_BYTES] = "";
     uint8_t *bytes = f->state;
     size_t len = f->state_len;
     int err = f->state_ok ? 0 : ERR_CORRUPT;
     if (!err && f->state_spilled)
-        err = state_read_spilled(st, span_of(f->state, f->state_len), &bytes, &len, l->spill);
+        err = state_read_spilled(st, span_of(f->state, f->state_len), &bytes, &len, name);
+    if (name[0])
+        l->spill = mem_strndup(name, strlen(name));
     if (!err)
         err = state_decode(l, span_of(bytes, len), &f->state_as_of);
     if (bytes != f->state)
@@ -459,7 +462,7 @@ static int sweep_state(void *arg, const char *name, bool is_dir)
     struct store_shard *ss = &s->st->shards[store_shard_of(s->st, id)];
     const struct command_log *c = command_log_find(ss, id);
     const struct log *l = store_log_get(ss, id);
-    const char *claimed = c ? c->file.name : l ? l->spill : "";
+    const char *claimed = c ? c->file.name : l && l->spill ? l->spill : "";
     return is_dir || strcmp(claimed, name) == 0 ? 0 : unlink_in(s, name);
 }
 

@@ -104,10 +104,10 @@ int spill_read(struct store *st, const struct spill_file *f, uint8_t **ret_bytes
     return 0;
 }
 
-void spill_remove(struct store *st, const char name[STATE_NAME_BYTES])
+void spill_remove(struct store *st, const char *name)
 {
     char path[STORE_PATH_BYTES];
-    if (!name[0])
+    if (!name || !name[0])
         return;
     path_of(name, path);
     segment_unlink(st, path, false);

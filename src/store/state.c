@@ -185,7 +185,7 @@ static void try_append(struct log *l)
         return;
     }
     list_del(&l->state_link);
-    bool spilled = l->spill[0] != 0;
+    bool spilled = l->spill != NULL;
     le_put_u64(l->state + (spilled ? 0 : STATE_START_AT),
                l->start); /* it may have moved since: START entries are
                            * cleared by this state becoming durable */
@@ -201,6 +201,14 @@ static void try_append(struct log *l)
     group_add(ss, &e);
 }
 
+/* The newest state is in this file; NULL: in the journal. */
+static void name_spill(struct log *l, const char *name)
+{
+    mem_free(l->old_spill);
+    l->old_spill = l->spill;
+    l->spill = name ? mem_strndup(name, strlen(name)) : NULL;
+}
+
 static void spilled(struct spill *s)
 {
     struct log *l = s->owner;
@@ -214,8 +222,7 @@ static void spilled(struct spill *s)
         l->state_len = STATE_SPILL_BYTES;
         l->state = mem_alloc(STATE_SPILL_BYTES);
         spill_encode(&s->file, 0, l->state);
-        memcpy(l->old_spill, l->spill, sizeof(l->spill));
-        memcpy(l->spill, s->file.name, sizeof(l->spill));
+        name_spill(l, s->file.name);
         try_append(l);
     }
     log_unref(l);
@@ -230,8 +237,7 @@ void state_append(struct log *l, uint8_t *state, size_t len, uint64_t as_of)
         spill_start(l->ss, l->id, "state", state, len, spilled, l);
         return;
     }
-    memcpy(l->old_spill, l->spill, sizeof(l->spill));
-    l->spill[0] = 0;
+    name_spill(l, NULL);
     l->state = state;
     l->state_len = len;
     try_append(l);
@@ -250,7 +256,8 @@ void state_retry(struct store_shard *ss)
 void state_replaced(struct log *l)
 {
     spill_remove(l->ss->st, l->old_spill);
-    l->old_spill[0] = 0;
+    mem_free(l->old_spill);
+    l->old_spill = NULL;
 }
 
 void state_unlink(const struct log *l)

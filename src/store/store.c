@@ -168,7 +168,7 @@ static void shard_init(struct store *st, unsigned index)
     struct store_shard *ss = &st->shards[index];
     ss->st = st;
     ss->index = index;
-    map_init(&ss->logs);
+    ptrset_init(&ss->logs);
     size_t keep = st->opt.tail_bytes / st->opt.shards / 2;
     chunk_pool_init(&ss->tail_pool, "tail", TAIL_CHUNK_BYTES, keep / TAIL_CHUNK_BYTES);
     ss->tail_pool.keep_large = keep;
@@ -233,7 +233,7 @@ static void link_pins(struct store_shard *ss)
 {
     struct log **all = mem_alloc((ss->logs.count + 1) * sizeof(*all)), *l;
     size_t n = 0, cursor = 0;
-    while ((l = map_next(&ss->logs, &cursor))) {
+    while ((l = ptrset_next(&ss->logs, &cursor))) {
         l->pin_lsn = l->unsaved_lsn;
         if (l->state_lsn && (!l->pin_lsn || l->state_lsn < l->pin_lsn))
             l->pin_lsn = l->state_lsn;
@@ -289,12 +289,12 @@ static void shard_fini(struct store_shard *ss)
 {
     group_discard(ss);
     size_t cursor = 0;
-    for (struct log *l; (l = map_next(&ss->logs, &cursor)); cursor = 0) {
+    for (struct log *l; (l = ptrset_next(&ss->logs, &cursor)); cursor = 0) {
         l->refs = 0;
         l->flush = NULL; /* after a failure one may have been under way */
         log_free(l);
     }
-    map_fini(&ss->logs);
+    ptrset_fini(&ss->logs);
     command_fini(ss);
     chunk_unref(ss->tail_chunk);
     chunk_pool_fini(&ss->tail_pool);
@@ -347,7 +347,7 @@ static void forget_producers(struct store_shard *ss)
 {
     size_t cursor = 0;
     int64_t now = os_wall_ms();
-    for (struct log *l; (l = map_next(&ss->logs, &cursor));)
+    for (struct log *l; (l = ptrset_next(&ss->logs, &cursor));)
         producers_expire(&l->producers, now - l->config.producer_expiry_ms);
     ss->expire_at_ns = ss->now_ns + (uint64_t)EXPIRE_EVERY_S * EXPIRE_NS_PER_S;
 }
@@ -396,7 +396,7 @@ static void renew_states(struct store_shard *ss)
     size_t cursor = 0;
     ss->renewed = true;
     command_renew(ss);
-    for (struct log *l; (l = map_next(&ss->logs, &cursor));) {
+    for (struct log *l; (l = ptrset_next(&ss->logs, &cursor));) {
         if (!l->renew_state)
             continue;
         if (l->damaged)
@@ -425,7 +425,7 @@ static bool os_log_unsaved(const struct log *l)
 static void sync_os_logs(struct store_shard *ss)
 {
     size_t cursor = 0;
-    for (struct log *l; (l = map_next(&ss->logs, &cursor));)
+    for (struct log *l; (l = ptrset_next(&ss->logs, &cursor));)
         if (os_log_unsaved(l) && !flush_start(l, true))
             return;
 }
@@ -498,7 +498,7 @@ bool store_shard_stopped(const struct store_shard *ss)
         (ss->group && ss->group->g.count))
         return false;
     size_t cursor = 0;
-    for (struct log *l; (l = map_next(&ss->logs, &cursor));)
+    for (struct log *l; (l = ptrset_next(&ss->logs, &cursor));)
         if (os_log_unsaved(l))
             return false;
     return true;
