@@ -62,7 +62,7 @@ static bool find_ends(struct conn *c, const struct http_request *req, struct htt
     if (!v)
         return false;
     ret->source = map_get(&v->exchanges, mgmt_path_name(req->params[1]));
-    struct queue_info *q = kind == DEST_QUEUE ? map_get(&v->queues, req->params[2]) : NULL;
+    struct queue_info *q = kind == DEST_QUEUE ? space_queue(v, req->params[2]) : NULL;
     struct exchange *x = kind == DEST_EXCHANGE ? map_get(&v->exchanges, req->params[2]) : NULL;
     ret->dest = q ? &q->dest : x ? &x->dest : NULL;
     if (ret->source && ret->dest)

@@ -146,7 +146,7 @@ void mgmt_queue_put(struct conn *c, const struct http_request *req, struct http_
     if (!o)
         return;
     struct vspace *v = space_find(c->shard, req->params[0]);
-    bool exists = v && map_get(&v->queues, req->params[1]);
+    bool exists = v && space_queue(v, req->params[1]);
     struct op_queue_declare *d = mgmt_entity(c, ticket, sizeof(*d), req->params[0], exists ? 204 : 201);
     if (d && filled(c, ticket, &d->e, mgmt_fill_queue(d, o, req->params[1])))
         op_queue_declare_submit(d);
@@ -163,7 +163,7 @@ static bool asked_for(const struct http_request *req, const char *name)
 void mgmt_queue_delete(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
     struct vspace *v = space_find(c->shard, req->params[0]);
-    if (v && !map_get(&v->queues, req->params[1])) {
+    if (v && !space_queue(v, req->params[1])) {
         mgmt_not_found(c, ticket.seq);
         return;
     }

@@ -173,7 +173,7 @@ void mgmt_queues_in(struct conn *c, const struct http_request *req, struct http_
 void mgmt_queue(struct conn *c, const struct http_request *req, struct http_ticket ticket)
 {
     struct vspace *space = mgmt_space(c, ticket, req->params[0]);
-    const struct queue_info *q = space ? map_get(&space->queues, req->params[1]) : NULL;
+    const struct queue_info *q = space ? space_queue(space, req->params[1]) : NULL;
     if (q)
         survey(c, req, ticket, &q, 1, true);
     else if (space)

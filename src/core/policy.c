@@ -112,7 +112,7 @@ static void look_again(struct shard *s, struct span vhost, const struct policy *
     struct vspace *v = space_find(s, vhost);
     struct queue_info *q;
     struct exchange *x;
-    for (size_t i = 0; v && (q = map_next(&v->queues, &i));) {
+    for (size_t i = 0; v && (q = ptrset_next(&v->queues, &i));) {
         struct target t = target_of_queue(q);
         if ((a && matches(a, &t)) || (b && matches(b, &t)))
             policy_of_queue(s, q);

@@ -180,6 +180,7 @@ struct queue {
     bool prioritized;     /* it had a consumer with a priority */
     bool exclusive;       /* it has one consumer, which is to be the only one */
     uint16_t level_count; /* max_priority + 1 */
+    uint32_t fresh_count; /* messages with a TTL of 0 that have not had their chance yet */
     struct queue_info *info;
     struct queues *queues;
     struct queue_level **more; /* levels 1.., made when used; NULL without priorities */
@@ -187,7 +188,6 @@ struct queue {
     struct list run_link;      /* in queues->runnable */
     struct list consumers, active;
     uint32_t consumer_count, limited_count;
-    uint32_t fresh_count;    /* messages with a TTL of 0 that have not had their chance yet */
     struct consumer *single; /* the active one, if only one may be */
     /* ready and unacked are changed by queue_ready_add() and queue_unacked_add() only. */
     uint64_t ready, unacked, moving, ready_bytes;
@@ -205,7 +205,6 @@ struct queue {
 /* All queues of a shard. */
 struct queues {
     struct shard *shard;
-    struct map by_id;
     struct list runnable;                         /* queues to be looked at in this turn's dispatch */
     struct list batches;                          /* levels with a batch to be sealed */
     struct list persist;                          /* levels with acknowledgements to be written */
@@ -248,6 +247,8 @@ static inline void queue_unacked_add(struct queue *q, int64_t n)
 
 /* queue_table.c */
 struct queue *queue_by_id(const struct queues *qs, uint64_t id);
+/* All of them, as map_next() does it. */
+struct queue *queue_next(const struct queues *qs, size_t *cursor);
 struct queue_level *queue_level_of(struct queue *q, unsigned priority, bool make);
 /* From the highest priority down; NULL: it has not been used. */
 struct queue_level *queue_level_at(const struct queue *q, unsigned number);

@@ -311,7 +311,7 @@ void queues_snapshot(struct shard *s, unsigned slot, struct outq *out)
     struct queue *q;
     writer_init(&w, out);
     write_bytes(&w, span_of(snapshot_magic, sizeof(snapshot_magic)));
-    for (size_t i = 0; (q = map_next(&s->queues->by_id, &i));) {
+    for (size_t i = 0; (q = queue_next(s->queues, &i));) {
         if (q->info->id % STORE_LOG_SLOTS != slot)
             continue;
         for (unsigned n = 0; n < q->level_count; n++) {

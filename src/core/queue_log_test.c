@@ -99,7 +99,7 @@ static void compare_slot(struct shard *s, unsigned slot, unsigned *ret_levels)
     uint8_t *bytes = snapshot_of(s, slot, &len);
     forget_folds();
     assert_int_equal(queues_restore(&reader, span_of(bytes, len)), 0);
-    for (size_t i = 0; (q = map_next(&s->queues->by_id, &i));) {
+    for (size_t i = 0; (q = queue_next(s->queues, &i));) {
         const struct queue_fold *f = map_get_u64(&folds.folds, q->info->id + 1);
         if (q->info->id % STORE_LOG_SLOTS != slot || !q->level.log || !f)
             continue;

@@ -94,7 +94,17 @@ struct queue_level *queue_level_of(struct queue *q, unsigned priority, bool make
 
 struct queue *queue_by_id(const struct queues *qs, uint64_t id)
 {
-    return map_get_u64(&qs->by_id, id);
+    struct queue_info *info = queue_info_by_id(qs->shard, id);
+    return info ? info->live : NULL;
+}
+
+struct queue *queue_next(const struct queues *qs, size_t *cursor)
+{
+    struct queue_info *info;
+    while ((info = queue_info_next(qs->shard, cursor)))
+        if (info->live)
+            return info->live;
+    return NULL;
 }
 
 static struct queue *queue_new(struct shard *s, struct queue_info *info)
@@ -115,7 +125,6 @@ static struct queue *queue_new(struct shard *s, struct queue_info *info)
     list_init(&q->gets);
     heap_init(&q->delayed);
     level_init(&q->level, q, 0);
-    map_put_u64(&s->queues->by_id, info->id, q);
     info->live = q;
     metrics_gauge_add_at(s->metrics, METRIC_QUEUES, 0, !info->delays);
     return q;
@@ -200,7 +209,6 @@ void queue_deleted(struct shard *s, struct queue_info *info)
     for (unsigned n = 0; n < q->level_count; n++)
         if (queue_level_at(q, n))
             level_close(queue_level_at(q, n));
-    map_del_u64(&s->queues->by_id, info->id);
     info->live = NULL;
     q->info = NULL;
     queue_unref(q);
@@ -486,7 +494,6 @@ void queues_init(struct shard *s)
 {
     struct queues *qs = mem_zalloc(sizeof(*qs));
     qs->shard = s;
-    map_init(&qs->by_id);
     map_init(&qs->folds);
     list_init(&qs->runnable);
     list_init(&qs->batches);
@@ -528,7 +535,7 @@ void queues_stop(struct shard *s)
 {
     struct queues *qs = s->queues;
     struct queue *q;
-    for (size_t i = 0; (q = map_next(&qs->by_id, &i));) {
+    for (size_t i = 0; (q = queue_next(qs, &i));) {
         queue_retry_gets(q);
         unload_all(q);
     }
@@ -562,10 +569,9 @@ void queues_fini(struct shard *s)
     struct queues *qs = s->queues;
     struct entry *e;
     struct queue *q;
-    for (size_t i = 0; (q = map_next(&qs->by_id, &i));)
+    for (size_t i = 0; (q = queue_next(qs, &i));)
         forget_queue(q);
     queues_folds_fini(qs);
-    map_fini(&qs->by_id);
     handle_table_fini(&qs->consumers);
     while ((e = qs->spare)) {
         qs->spare = e->batch_next;

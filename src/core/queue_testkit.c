@@ -570,7 +570,7 @@ void kit_check(void)
     uint64_t queues = 0, waiting = 0, unacked = 0, consumers = 0;
     for (unsigned i = 0; i < broker->shard_count; i++) {
         struct queue *q;
-        for (size_t k = 0; (q = map_next(&broker->shards[i].queues->by_id, &k));) {
+        for (size_t k = 0; (q = queue_next(broker->shards[i].queues, &k));) {
             check_queue(q);
             queues += !q->forward;
             waiting += q->ready;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/say.h"
 #include "core/broker.h"
 #include "core/space_impl.h"
@@ -71,15 +72,35 @@ int queue_find(struct shard *s, const struct actor *actor, struct handle conn, e
     struct queue_info *q = space_queue(space_of(s, actor), name);
     if (!q)
         return ERR_NOT_FOUND;
-    if (q->exclusive && !handle_eq(q->owner, conn))
+    if (q->exclusive && !handle_eq(q->owner->handle, conn))
         return ERR_LOCKED_OUT;
     *ret_queue = q;
     return 0;
 }
 
-struct queue_info *queue_info_by_id(struct shard *s, uint64_t id)
+static bool has_id(const void *item, const void *key)
 {
-    return map_get_u64(&s->spaces->queues, id);
+    return ((const struct queue_info *)item)->id == *(const uint64_t *)key;
+}
+
+struct queue_info *queue_info_by_id(const struct shard *s, uint64_t id)
+{
+    return ptrset_get(&s->spaces->queues, hash_u64(id), has_id, &id);
+}
+
+struct queue_info *queue_info_next(const struct shard *s, size_t *cursor)
+{
+    return ptrset_next(&s->spaces->queues, cursor);
+}
+
+static bool has_name(const void *item, const void *key)
+{
+    return span_eq(((const struct queue_info *)item)->dest.name, *(const struct span *)key);
+}
+
+struct queue_info *space_queue(const struct vspace *v, struct span name)
+{
+    return ptrset_get(&v->queues, hash_bytes(name), has_name, &name);
 }
 
 /* ---- lists --------------------------------------------------------------------------------------------- */
@@ -107,7 +128,7 @@ struct queue_info **queue_list(struct shard *s, const struct actor *actor, struc
     struct vspace *v = space_of(s, actor);
     struct queue_info **all = arena_array(a, v->queues.count + 1, sizeof(struct queue_info *)), *q;
     size_t n = 0;
-    for (size_t i = 0; (q = map_next(&v->queues, &i));)
+    for (size_t i = 0; (q = ptrset_next(&v->queues, &i));)
         if (auth_check(actor, AUTH_DESCRIBE, AUTH_QUEUE, q->dest.name) == 0)
             all[n++] = q;
     qsort(all, n, sizeof(struct queue_info *), by_queue_name);
@@ -199,7 +220,7 @@ static void snapshot_space(struct writer *w, const struct vspace *v)
     for (size_t i = 0; (x = map_next(&v->exchanges, &i));)
         if (x->durable && !exchange_is_predeclared(x->name))
             snapshot_exchange(w, v, x);
-    for (size_t i = 0; (q = map_next(&v->queues, &i));)
+    for (size_t i = 0; (q = ptrset_next(&v->queues, &i));)
         if (q->durable)
             snapshot_queue(w, v, q);
     for (size_t i = 0; (x = map_next(&v->exchanges, &i));)
@@ -218,7 +239,7 @@ void space_snapshot(const struct shard *s, struct writer *w)
 int space_recover_queues(struct shard *s)
 {
     struct queue_info *q;
-    for (size_t i = 0; (q = map_next(&s->spaces->queues, &i));) {
+    for (size_t i = 0; (q = queue_info_next(s, &i));) {
         int err = q->shard == s->index && q->type != QUEUE_STREAM ? queue_recover(s, q) : 0;
         if (err) {
             say_error("broker", "cannot recover a queue", "vhost=%s id=%llu error=%s", q->space->vhost.name,

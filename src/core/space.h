@@ -6,6 +6,7 @@
 #ifndef COLOBUS_CORE_SPACE_H
 #define COLOBUS_CORE_SPACE_H
 
+#include "base/ptrset.h"
 #include "core/exchange.h"
 #include "core/op.h"
 
@@ -35,11 +36,11 @@ struct queue_config {
 struct queue_info {
     struct dest dest; /* dest.name is the queue's name */
     uint64_t id;
-    unsigned shard; /* where it lives */
     struct vspace *space;
-    enum queue_type type;
+    struct space_owner *owner; /* the connection it is exclusive to */
+    uint16_t shard;            /* where it lives */
+    uint8_t type;              /* enum queue_type */
     bool durable, exclusive, auto_delete;
-    struct handle owner;               /* the connection it is exclusive to */
     struct span args;                  /* as declared; a checked table */
     const struct queue_config *config; /* never NULL; shared by all that set nothing */
     struct span policy;                /* name of the policy in force; null: none */
@@ -58,10 +59,10 @@ struct queue_info {
 struct vspace {
     struct vhost vhost;
     struct shard *shard;
-    struct map exchanges; /* struct exchange by name, "" included */
-    struct map queues;    /* struct queue_info by name */
+    struct map exchanges;              /* struct exchange by name, "" included */
+    struct ptrset queues;              /* struct queue_info by name */
     struct subject_space *subjects[2]; /* of core/subject.h, by plane; NULL: nobody ever subscribed */
-    struct map topics;    /* struct space_topic by name: those that something is bound to */
+    struct map topics;                 /* struct space_topic by name: those that something is bound to */
     struct route_space route_space;
     struct span args; /* op_vhost_put.args */
     unsigned refs;
@@ -91,7 +92,11 @@ int exchange_find(struct shard *s, const struct actor *actor, enum auth_action a
 int queue_find(struct shard *s, const struct actor *actor, struct handle conn, enum auth_action action,
                struct span name, struct queue_info **ret_queue);
 /* For the core's own shards: by id, on any shard's replica. NULL: gone. */
-struct queue_info *queue_info_by_id(struct shard *s, uint64_t id);
+struct queue_info *queue_info_by_id(const struct shard *s, uint64_t id);
+/* All of every virtual host, as map_next() does it. */
+struct queue_info *queue_info_next(const struct shard *s, size_t *cursor);
+/* The one of this name, not authorised. NULL: there is none. */
+struct queue_info *space_queue(const struct vspace *v, struct span name);
 /* Sorted by name, those that the actor may describe: arena arrays. */
 struct queue_info **queue_list(struct shard *s, const struct actor *actor, struct arena *a,
                                size_t *ret_count);

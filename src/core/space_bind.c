@@ -41,7 +41,7 @@ static int missing(struct op_bind *b, const char *kind, struct span name)
 
 static int check_exclusive(struct op_bind *b, const struct queue_info *q)
 {
-    if (!q->exclusive || handle_eq(q->owner, b->e.op.conn))
+    if (!q->exclusive || handle_eq(q->owner->handle, b->e.op.conn))
         return 0;
     b->e.why = queue_locked_why(&b->e, b->dest);
     return ERR_LOCKED_OUT;

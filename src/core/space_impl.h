@@ -9,7 +9,7 @@
 struct space_table {
     struct map by_name, by_id; /* struct vspace */
     struct vspace *root;       /* "/", id 0 */
-    struct map queues;         /* struct queue_info by id, hidden ones included */
+    struct ptrset queues;      /* struct queue_info by id, hidden ones included */
     struct map owners;         /* struct space_owner by handle */
     uint64_t generation;
     size_t exchange_count;   /* declared ones */
@@ -43,7 +43,6 @@ int space_recover_queues(struct shard *s);
 
 /* Not authorised. NULL: there is none. */
 struct exchange *space_exchange(const struct vspace *v, struct span name);
-struct queue_info *space_queue(const struct vspace *v, struct span name);
 struct space_owner *space_owner_of(const struct shard *s, struct handle conn);
 bool exchange_is_predeclared(struct span name);
 /* The first id behind those of a queue's logs. */

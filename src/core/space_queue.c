@@ -27,7 +27,7 @@ static int no_queue(struct op_entity *e, struct span name)
 
 static bool is_mine(const struct queue_info *q, const struct op_entity *e)
 {
-    return q->exclusive && handle_eq(q->owner, e->op.conn);
+    return q->exclusive && handle_eq(q->owner->handle, e->op.conn);
 }
 
 /* ---- asking the queue ---------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "core/broker.h"
 #include "core/fields.h"
@@ -21,11 +22,6 @@ static struct span key_of(struct span name)
 struct exchange *space_exchange(const struct vspace *v, struct span name)
 {
     return map_get(&v->exchanges, key_of(name));
-}
-
-struct queue_info *space_queue(const struct vspace *v, struct span name)
-{
-    return map_get(&v->queues, key_of(name));
 }
 
 bool handle_eq(struct handle a, struct handle b)
@@ -130,7 +126,7 @@ static void bury_exchange(struct space_table *t, struct exchange *x)
 
 static void drop_exchange(struct shard *s, struct vspace *v, struct exchange *x, bool live)
 {
-    struct queue_info *delay = x->id ? map_get_u64(&s->spaces->queues, x->id) : NULL;
+    struct queue_info *delay = x->id ? queue_info_by_id(s, x->id) : NULL;
     map_del(&v->exchanges, x->name);
     while (!list_empty(&x->bindings))
         unbind(s, list_entry(list_first(&x->bindings), struct binding, by_source));
@@ -170,7 +166,7 @@ static int put_exchange(struct shard *s, struct vspace *v, const struct meta_ent
     int type = exchange_type_of(e->label);
     if (type < 0 || space_exchange(v, e->name))
         return ERR_CORRUPT;
-    if (e->id && map_get_u64(&s->spaces->queues, e->id))
+    if (e->id && queue_info_by_id(s, e->id))
         return ERR_CORRUPT;
     arena_init(&a);
     int err = exchange_new(e->name, (enum exchange_type)type, e->args, &a, &why, &x);
@@ -193,23 +189,25 @@ static int put_exchange(struct shard *s, struct vspace *v, const struct meta_ent
 
 /* ---- queues -------------------------------------------------------------------------------------------- */
 
-static void own(struct shard *s, struct queue_info *q)
+static void own(struct shard *s, struct queue_info *q, struct handle conn)
 {
-    struct space_owner *o = space_owner_of(s, q->owner);
+    struct space_owner *o = space_owner_of(s, conn);
     if (!o) {
         o = mem_zalloc(sizeof(*o));
-        handle_key(&o->handle, q->owner);
+        handle_key(&o->handle, conn);
         list_init(&o->queues);
         map_put(&s->spaces->owners, span_of(&o->handle, sizeof(o->handle)), o);
     }
     list_add_tail(&o->queues, &q->link);
+    q->owner = o;
 }
 
 static void disown(struct shard *s, struct queue_info *q)
 {
-    struct space_owner *o = space_owner_of(s, q->owner);
+    struct space_owner *o = q->owner;
     list_del(&q->link);
-    if (!o || !list_empty(&o->queues))
+    q->owner = NULL;
+    if (!list_empty(&o->queues))
         return;
     map_del(&s->spaces->owners, span_of(&o->handle, sizeof(o->handle)));
     mem_free(o);
@@ -226,31 +224,30 @@ static struct queue_info *new_queue(struct shard *s, struct vspace *v, const str
     if (e->args.len)
         q->args = span_of(memcpy(at, e->args.ptr, e->args.len), e->args.len);
     q->id = e->id;
-    q->shard = store_shard_of(s->broker->store, e->id);
+    q->shard = (uint16_t)store_shard_of(s->broker->store, e->id);
     q->space = v;
-    q->type = (enum queue_type)e->type;
+    q->type = e->type;
     q->durable = e->flags & META_DURABLE;
     q->auto_delete = e->flags & META_AUTO_DELETE;
     q->exclusive = e->flags & META_EXCLUSIVE;
-    q->owner = e->owner;
     list_init(&q->link);
     queue_config_compute(q, SPAN_NULL, SPAN_NULL);
-    map_put_u64(&s->spaces->queues, q->id, q);
+    ptrset_put(&s->spaces->queues, hash_u64(q->id), q);
     return q;
 }
 
 static int put_queue(struct shard *s, struct vspace *v, const struct meta_entity *e, bool live)
 {
-    if (space_queue(v, e->name) || map_get_u64(&s->spaces->queues, e->id))
+    if (space_queue(v, e->name) || queue_info_by_id(s, e->id))
         return ERR_CORRUPT;
     struct queue_info *q = new_queue(s, v, e);
     struct topic *topic;
     uint32_t partition;
     if (q->type == QUEUE_STREAM && topic_of_stream(s, q->dest.name, &topic, &partition))
-        q->shard = topic->partitions[partition].shard;
-    map_put(&v->queues, q->dest.name, q);
+        q->shard = (uint16_t)topic->partitions[partition].shard;
+    ptrset_put(&v->queues, hash_bytes(q->dest.name), q);
     if (q->exclusive)
-        own(s, q);
+        own(s, q, e->owner);
     policy_of_queue(s, q);
     if (live && q->shard == s->index && q->type != QUEUE_STREAM)
         queue_created(s, q);
@@ -259,9 +256,9 @@ static int put_queue(struct shard *s, struct vspace *v, const struct meta_entity
 
 static void drop_queue(struct shard *s, struct queue_info *q, bool live)
 {
-    map_del_u64(&s->spaces->queues, q->id);
+    ptrset_del(&s->spaces->queues, hash_u64(q->id), q);
     if (!q->delays)
-        map_del(&q->space->queues, q->dest.name);
+        ptrset_del(&q->space->queues, hash_bytes(q->dest.name), q);
     if (q->exclusive)
         disown(s, q);
     dest_unbind_all(&q->dest, NULL, NULL);
@@ -335,7 +332,7 @@ static struct vspace *new_space(struct shard *s, uint32_t id, struct span name)
     v->shard = s;
     v->vhost = (struct vhost){mem_strndup(name.ptr, name.len), id};
     map_init(&v->exchanges);
-    map_init(&v->queues);
+    ptrset_init(&v->queues);
     map_init(&v->topics);
     v->route_space = (struct route_space){route_exchange, route_queue, v};
     predeclare(v);
@@ -368,16 +365,18 @@ static void **values_of(const struct map *m)
 
 static void empty_space(struct shard *s, struct vspace *v, bool live)
 {
-    size_t queues = v->queues.count, exchanges = v->exchanges.count;
-    void **all = values_of(&v->queues);
-    for (size_t i = 0; i < queues; i++)
-        drop_queue(s, all[i], live);
-    mem_free(all);
-    all = values_of(&v->exchanges);
+    size_t count = 0, exchanges = v->exchanges.count;
+    struct queue_info **queues = mem_alloc((v->queues.count + 1) * sizeof(struct queue_info *)), *q;
+    for (size_t i = 0; (q = ptrset_next(&v->queues, &i));) /* it changes when one is dropped */
+        queues[count++] = q;
+    for (size_t i = 0; i < count; i++)
+        drop_queue(s, queues[i], live);
+    mem_free(queues);
+    void **all = values_of(&v->exchanges);
     for (size_t i = 0; i < exchanges; i++)
         drop_exchange(s, v, all[i], live);
     mem_free(all);
-    map_fini(&v->queues);
+    ptrset_fini(&v->queues);
     map_fini(&v->exchanges);
     map_fini(&v->topics);
 }
@@ -462,7 +461,7 @@ static int apply_inside(struct shard *s, struct vspace *v, const struct meta_com
             drop_exchange(s, v, x, live);
         break;
     case META_QUEUE_DROP:
-        if ((q = map_get_u64(&s->spaces->queues, e->id)) && !q->delays)
+        if ((q = queue_info_by_id(s, e->id)) && !q->delays)
             drop_queue(s, q, live);
         break;
     case META_UNBIND:
@@ -500,7 +499,7 @@ void space_init(struct shard *s)
     struct space_table *t = s->spaces = mem_zalloc(sizeof(*t));
     map_init(&t->by_name);
     map_init(&t->by_id);
-    map_init(&t->queues);
+    ptrset_init(&t->queues);
     map_init(&t->owners);
     list_init(&t->dead_queues);
     list_init(&t->dead_topics);
@@ -546,7 +545,7 @@ void space_fini(struct shard *s)
     space_bury(s);
     map_fini(&t->by_name);
     map_fini(&t->by_id);
-    map_fini(&t->queues);
+    ptrset_fini(&t->queues);
     map_fini(&t->owners);
     mem_free(t->gone);
     mem_free(t->dead);

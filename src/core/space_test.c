@@ -614,7 +614,7 @@ static const char *dump(const struct shard *s, bool durable_only)
                                           b->dest->kind, SPAN_ARG(b->dest->name), SPAN_ARG(b->key));
         }
     }
-    for (size_t i = 0; (q = map_next(&v->queues, &i));)
+    for (size_t i = 0; (q = ptrset_next(&v->queues, &i));)
         if (q->durable || !durable_only)
             lines[n++] =
                 arena_printf(&arena, "queue %.*s %llu", SPAN_ARG(q->dest.name), (unsigned long long)q->id);

@@ -636,7 +636,7 @@ static void check_queues(bool all_left)
     uint64_t waiting = 0, unacked = 0, consumers = 0;
     for (unsigned i = 0; i < broker->shard_count; i++) {
         struct queue *q;
-        for (size_t k = 0; (q = map_next(&broker->shards[i].queues->by_id, &k));) {
+        for (size_t k = 0; (q = queue_next(broker->shards[i].queues, &k));) {
             check_queue(q);
             REQUIRE(!all_left || (list_empty(&q->consumers) && q->unacked == 0));
             waiting += q->ready;

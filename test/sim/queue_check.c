@@ -142,7 +142,7 @@ void check_invariants(void)
 {
     for (unsigned i = 0; i < scene.broker->shard_count; i++) {
         struct queue *q;
-        for (size_t k = 0; (q = map_next(&scene.broker->shards[i].queues->by_id, &k));)
+        for (size_t k = 0; (q = queue_next(scene.broker->shards[i].queues, &k));)
             check_queue(q);
     }
 }
@@ -151,7 +151,7 @@ bool queues_are_quiet(void)
 {
     for (unsigned i = 0; i < scene.broker->shard_count; i++) {
         struct queue *q;
-        for (size_t k = 0; (q = map_next(&scene.broker->shards[i].queues->by_id, &k));)
+        for (size_t k = 0; (q = queue_next(scene.broker->shards[i].queues, &k));)
             if (q->ready || q->unacked || q->moving || q->delayed.count || !list_empty(&q->moves))
                 return false;
     }
