@@ -414,6 +414,33 @@ static void transactions_of_any_size_run_in_order(void **state)
     kit_stop();
 }
 
+static void channels_are_not_listed_when_there_is_no_room_for_the_answer(void **state)
+{
+    enum { NAMES = 30, SIZE = 50000 };
+    static const char *const settings[] = {"memory.output-bytes", "1MiB", NULL};
+    static uint8_t name[SIZE + 2];
+    char head[64];
+    kit_start(*state, settings);
+    struct sim_peer *p = kit_connect(), *asks = kit_connect();
+    memset(name, 'x', SIZE);
+    memcpy(name + SIZE, "\r\n", 2);
+    int n = snprintf(head, sizeof(head), "*2\r\n$9\r\nSUBSCRIBE\r\n$%d\r\n", SIZE);
+    for (uint8_t i = 0; i < NAMES; i++) {
+        name[0] = (uint8_t)('A' + i);
+        kit_send(p, span_of(head, (size_t)n), SIZE_MAX);
+        kit_send(p, span_of(name, sizeof(name)), SIZE_MAX);
+        mem_free(kit_hear(p));
+    }
+    kit_send(asks, span_str("PUBSUB CHANNELS\r\nPUBSUB CHANNELS A*\r\n"), SIZE_MAX);
+    char *heard = kit_hear(asks);
+    const char *first = "-OOM command not allowed when used memory > 'maxmemory'.\r\n*1\r\n$50000\r\nAxxx";
+    assert_memory_equal(heard, first, strlen(first));
+    mem_free(heard);
+    sim_peer_close(p);
+    sim_peer_close(asks);
+    kit_stop();
+}
+
 /* At 80 % of the memory for requests nobody would be read from, and no transaction could end. */
 static void transactions_leave_memory_to_others(void **state)
 {
@@ -540,6 +567,7 @@ int main(void)
         BOTH(a_large_argument_comes_back),
         BOTH(who_does_not_read_is_not_read_from),
         BOTH(transactions_of_any_size_run_in_order),
+        BOTH(channels_are_not_listed_when_there_is_no_room_for_the_answer),
         BOTH(transactions_leave_memory_to_others),
         BOTH(errors_are_counted),
         BOTH(unknown_commands_are_logged_once),

@@ -5,6 +5,7 @@
 #include "core/broker.h"
 #include "core/glob.h"
 #include "core/metrics.h"
+#include "proto/redis/clients.h"
 #include "proto/redis/commands.h"
 
 enum { EXCHANGE_KEY_MAX = 255 }; /* AMQP's short string */
@@ -325,13 +326,20 @@ static enum redis_outcome list_channels(const struct redis_call *c, enum subject
 {
     struct resp_writer *w = redis_reply(c->rc);
     struct arena a;
-    size_t count, n = 0;
+    size_t count, n = 0, bytes = 0;
     arena_init(&a);
     const struct interest **all = subject_list(c->rc->space, plane, SUBJECT_EXACT, &a, &count);
     for (size_t i = 0; i < count; i++)
         if (c->count == 2 || glob_match(c->args[2], all[i]->text, false))
             all[n++] = all[i];
-    resp_array(w, n);
+    for (size_t i = 0; i < n; i++)
+        bytes += all[i]->text.len;
+    if (redis_output_is_full(c->rc->conn->shard, bytes)) {
+        resp_error(w, "OOM command not allowed when used memory > 'maxmemory'.");
+        n = 0;
+    } else {
+        resp_array(w, n);
+    }
     for (size_t i = 0; i < n; i++)
         resp_bulk(w, all[i]->text);
     arena_fini(&a);
