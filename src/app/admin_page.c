@@ -204,13 +204,12 @@ static void answer_page(struct conn *c, struct admin_call *call)
     admin_put_heard(&page, call);
     put_topics(&page, call);
     put_groups(&page, call);
-    text_put(&page,
-             "<h2>More</h2><nav><a href=\"/healthz\">/healthz</a><a href=\"/metrics\">/metrics</a>"
-             "<a href=\"/api/topics\">/api/topics</a><a href=\"/api/groups\">/api/groups</a>"
-             "<a href=\"/api/overview\">/api/overview</a><a href=\"/api/queues\">/api/queues</a>"
-             "<a href=\"/api/exchanges\">/api/exchanges</a><a href=\"/api/bindings\">/api/bindings</a>"
-             "<a href=\"/api/subscriptions\">/api/subscriptions</a></nav>"
-             "</body></html>\n");
+    text_put(&page, "<h2>More</h2><nav><a href=\"/healthz\">/healthz</a><a href=\"/metrics\">/metrics</a>"
+                    "<a href=\"/api/topics\">/api/topics</a><a href=\"/api/groups\">/api/groups</a>"
+                    "<a href=\"/api/overview\">/api/overview</a><a href=\"/api/queues\">/api/queues</a>"
+                    "<a href=\"/api/exchanges\">/api/exchanges</a><a href=\"/api/bindings\">/api/bindings</a>"
+                    "<a href=\"/api/subscriptions\">/api/subscriptions</a></nav>"
+                    "</body></html>\n");
     struct http_header policy = {span_str("Content-Security-Policy"),
                                  span_str("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
                                           "form-action 'none'; frame-ancestors 'none'")};

@@ -48,10 +48,10 @@ extern const size_t cli_command_count;
 extern const struct cli_command cmd_serve, cmd_config, cmd_topic_list, cmd_topic_create, cmd_topic_describe,
     cmd_topic_config, cmd_topic_delete, cmd_group_list, cmd_group_describe, cmd_group_reset, cmd_group_delete,
     cmd_queue_list, cmd_queue_describe, cmd_queue_purge, cmd_queue_delete, cmd_exchange_list,
-    cmd_binding_list, cmd_subscription_list, cmd_user_list, cmd_user_add, cmd_user_passwd, cmd_user_delete, cmd_permission_list,
-    cmd_permission_set, cmd_permission_clear, cmd_vhost_list, cmd_vhost_add, cmd_vhost_delete,
-    cmd_policy_list, cmd_policy_set, cmd_policy_clear, cmd_tap_list, cmd_tap_add, cmd_tap_delete,
-    cmd_definitions_export, cmd_definitions_import, cmd_dump, cmd_version, cmd_completion;
+    cmd_binding_list, cmd_subscription_list, cmd_user_list, cmd_user_add, cmd_user_passwd, cmd_user_delete,
+    cmd_permission_list, cmd_permission_set, cmd_permission_clear, cmd_vhost_list, cmd_vhost_add,
+    cmd_vhost_delete, cmd_policy_list, cmd_policy_set, cmd_policy_clear, cmd_tap_list, cmd_tap_add,
+    cmd_tap_delete, cmd_definitions_export, cmd_definitions_import, cmd_dump, cmd_version, cmd_completion;
 
 /* The whole program; returns its exit code. */
 int cli_main(int argc, char **argv);

@@ -42,7 +42,7 @@ struct broker {
     struct meta *meta;
     struct users *users; /* of user_table.c */
     struct subject_limits subject_limits;
-    void *front;         /* of proto/front.c */
+    void *front; /* of proto/front.c */
 
     char cluster_id[65]; /* text; set before ready() */
     uint64_t started_ns;

@@ -163,14 +163,17 @@ static void came_home(struct conn *c, struct op *op)
     op_interest_free(o);
 }
 
+/* What was added before this shard knew the virtual host is not there to be taken away. */
 static void apply(struct shard *here, const struct op_interest *o)
 {
     struct vspace *v = space_find_id(here, o->vhost);
     here->subjects->applied[o->op.home->index] = o->number;
     for (uint32_t i = 0; v && i < o->count; i++) {
         const struct interest_change *ch = &o->changes[i];
-        struct interest *in = interest_get(here, v, ch->plane, ch->kind, o->format, ch->text);
-        interest_count(in, o->op.home->index, ch->delta);
+        struct interest *in = ch->delta > 0 ? interest_get(here, v, ch->plane, ch->kind, o->format, ch->text)
+                                            : interest_find(v, ch->plane, ch->kind, ch->text);
+        if (in && (ch->delta > 0 || in->counts[o->op.home->index]))
+            interest_count(in, o->op.home->index, ch->delta);
     }
 }
 
