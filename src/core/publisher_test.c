@@ -726,11 +726,14 @@ static void each_key_is_a_subject(void **state)
 /* What subscribers get must be written now and then. */
 static void a_publisher_yields_when_subscribers_have_had_enough(void **state)
 {
+    char body[8000]; /* each takes a chunk of its own here: few of them must be enough */
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = 0;
     begin(state);
     subscribe("k", NULL);
     unsigned n = 0;
     for (; !conn.yielding && n < 100000; n++)
-        assert_int_equal(publish("amq.topic", "k", "", false, 0), 1);
+        assert_int_equal(publish("amq.topic", "k", body, false, 0), 1);
     assert_true(n > 100 && n < 100000);
     kit_run_ms(20);
     conn.yielding = false; /* the front's */

@@ -4,7 +4,7 @@
 Programs speak TAP where they can (unit tests of cmocka, client and crash tests); one that does not counts as
 one test, passed if it exits 0. A skipped test is a failure here: what can't run hasn't been tested."""
 
-import collections
+import contextlib
 import json
 import os
 import re
@@ -17,6 +17,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIM_SEEDS = range(1, 13)
+CORES = os.cpu_count() or 1
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0:exitcode=66",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=66",
@@ -36,6 +37,7 @@ class Tally:
         self.failures = []
         self.running = []
         self.began = time.monotonic()
+        self.at_once = CORES
 
     def count(self, good, name, details=""):
         if good:
@@ -95,22 +97,37 @@ class Tally:
         """[(name, command)]: the same for programs that wait more than they work, all at once."""
         self.several(((name, command, None, ROOT) for name, command in programs), timeout, len(programs))
 
-    def several(self, programs, timeout, at_once=os.cpu_count() or 1):
-        """(name, command, env, cwd) of programs that don't mind others: so many at a time, reported in their order."""
-        under_way = collections.deque()
+    def several(self, programs, timeout, at_once=None):
+        """(name, command, env, cwd) of programs that don't mind others: so many at a time."""
+        under_way = []
         for name, command, env, cwd in programs:
-            if len(under_way) == at_once:
-                self.await_oldest(under_way, timeout)
+            self.await_some(under_way, (at_once or self.at_once) - 1, timeout)
             output = tempfile.TemporaryFile()
             under_way.append((name, time.monotonic(), self.start(command, output, env, cwd), output))
-        while under_way:
-            self.await_oldest(under_way, timeout)
+        self.await_some(under_way, 0, timeout)
 
-    def await_oldest(self, under_way, timeout):
-        name, began, process, output = under_way.popleft()
-        left = max(0.1, timeout - (time.monotonic() - began))
-        with output:
-            self.report(name, began, timeout, *self.end(process, output, left))
+    def await_some(self, under_way, left, timeout):
+        """Until no more than so many are left; they are reported as they end."""
+        while len(under_way) > left:
+            for run in list(under_way):
+                name, began, process, output = run
+                if process.poll() is None and time.monotonic() - began < timeout:
+                    continue
+                under_way.remove(run)
+                with output:
+                    self.report(name, began, timeout, *self.end(process, output, 0.1))
+            time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def beside(self, name, command, timeout):
+        """A program that waits more than it works runs while the body runs others, on one core less."""
+        began = time.monotonic()
+        self.at_once = max(1, self.at_once - 1)
+        with tempfile.TemporaryFile() as output:
+            process = self.start(command, output)
+            yield
+            self.report(name, began, timeout, *self.end(process, output, max(0.1, timeout - (time.monotonic() - began))))
+        self.at_once = CORES
 
     def report(self, name, began, timeout, code, output):
         results = tap_results(output) or unittest_results(name, output, code)
@@ -229,10 +246,6 @@ def client_run(*arguments):
     return python("test/client/run.py", "--strict", *arguments)
 
 
-def clients(tally, name, *arguments, timeout=900):
-    tally.program(name, client_run(*arguments), timeout)
-
-
 def broker_env():
     return [f"--broker-env={name}={value}" for name, value in SANITIZER_ENV.items()]
 
@@ -264,20 +277,21 @@ def step_clang(tally):
 def step_asan(tally):
     if not tally.build("asan"):
         return
-    unit_tests(tally, "build-asan", SANITIZER_ENV)
-    replay_corpus(tally, "build-asan")
-    sim_seeds(tally, "build-asan")
-    clients(tally, "clients, AddressSanitizer", "raw", "kcat", "confluent", "tls", *AMQP_IN_BYTES, *REDIS_IN_BYTES, "--binary",
-            "build-asan/colobus", "--shards", "3", *broker_env())
+    clients = client_run("raw", "kcat", "confluent", "tls", *AMQP_IN_BYTES, *REDIS_IN_BYTES, "--binary", "build-asan/colobus",
+                         "--shards", "3", *broker_env())
+    with tally.beside("clients, AddressSanitizer", clients, 900):
+        unit_tests(tally, "build-asan", SANITIZER_ENV)
+        replay_corpus(tally, "build-asan")
+        sim_seeds(tally, "build-asan")
 
 
 def step_tsan(tally):
     if not tally.build("tsan"):
         return
-    unit_tests(tally, "build-tsan", SANITIZER_ENV, without_aslr())
-    wrap = " ".join(without_aslr())
-    clients(tally, "clients, ThreadSanitizer", "raw", "confluent", "tls", *AMQP_IN_BYTES, *REDIS_IN_BYTES, "--binary",
-            "build-tsan/colobus", "--shards", "3", f"--wrap={wrap}", *broker_env())
+    clients = client_run("raw", "confluent", "tls", *AMQP_IN_BYTES, *REDIS_IN_BYTES, "--binary", "build-tsan/colobus",
+                         "--shards", "3", f"--wrap={' '.join(without_aslr())}", *broker_env())
+    with tally.beside("clients, ThreadSanitizer", clients, 900):
+        unit_tests(tally, "build-tsan", SANITIZER_ENV, without_aslr())
 
 
 def step_clients(tally):

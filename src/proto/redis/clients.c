@@ -187,6 +187,19 @@ static bool is_wanted(const struct redis_client_filter *f, const struct redis_co
            (f->max_age_s == 0 || seconds_since(rc, rc->opened_ms) > f->max_age_s) && f->but_not != rc->id;
 }
 
+/* What it heard before is still written, as it is in Redis, where that was done in the turn before. Who
+ * leaves more unread than a socket takes is not waited for. */
+static void end_client(struct redis_conn *rc)
+{
+    enum { WRITTEN_MAX = 64 << 10 };
+    if (rc->conn->out.len + rc->sub.later.len > WRITTEN_MAX) {
+        conn_abort(rc->conn);
+        return;
+    }
+    rc->closing = true;
+    conn_finish(rc->conn);
+}
+
 static void found(struct redis_clients_visit *v, struct redis_conn *rc)
 {
     struct conn *c = rc->conn;
@@ -199,7 +212,7 @@ static void found(struct redis_clients_visit *v, struct redis_conn *rc)
         c->handle.generation == v->op.conn.generation)
         v->killed_self = true; /* after its answer */
     else
-        conn_abort(c);
+        end_client(rc);
 }
 
 /* The user that everybody is who has not said a name is always there. */
