@@ -332,8 +332,8 @@ static const struct row own_words[] = {
      "of the class "
      "pubsub can be changed here\r\n"},
     {"cluster foo", "-ERR This instance has cluster support disabled\r\n"},
-    {"command docs echo", "*2\r\n$4\r\necho\r\n*10\r\n$7\r\nsummary\r\n$21\r\nEcho the given "
-                          "string\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup"
+    {"command docs echo", "*2\r\n$4\r\necho\r\n*10\r\n$7\r\nsummary\r\n$24\r\nAnswers what it is "
+                          "given\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup"
                           "\r\n$10\r\nconnection\r\n$10\r\ncomplexity\r\n$4\r\nO(1)\r\n$9\r\narguments\r\n*"
                           "1\r\n*4\r\n$4\r\nname\r\n$7\r\nmessage\r\n$4"
                           "\r\ntype\r\n$6\r\nstring\r\n"},
